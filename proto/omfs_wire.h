@@ -215,7 +215,7 @@ struct omfs_setattr_req {
 } __attribute__((__packed__));
 /* reply: omfs_attr_rep */
 
-struct omfs_fh_req { struct omfs_fh fh; } __attribute__((__packed__));  /* READLINK, STATFS, LISTXATTR */
+struct omfs_fh_req { struct omfs_fh fh; } __attribute__((__packed__));  /* READLINK, STATFS */
 struct omfs_bytes_rep { __le32 len; __le32 reserved; } __attribute__((__packed__)); /* + len bytes of metadata */
 
 struct omfs_access_req { struct omfs_fh fh; __le32 mask; __le32 reserved; } __attribute__((__packed__));
