@@ -20,6 +20,7 @@
 #include <cstring>
 
 #include "dfsa/identity.h"
+#include "migration/capture.h"
 #include "migration/process_maps.h"
 #include "migration/syscall_filter.h"
 #include "migration/vdso.h"
@@ -180,7 +181,7 @@ std::span<const std::byte> AsBytes(const std::string& s) { return std::as_bytes(
 
 }  // namespace
 
-std::string GuestBuilder::FileName(size_t index) { return fmt::format("omfs-file-{}", index); }
+std::string GuestBuilder::FileName(size_t index) { return kFilePrefix + std::to_string(index); }
 
 absl::Status GuestBuilder::Begin() {
   OMFS_ASSIGN_OR_RETURN(GuestWorld world, GuestWorld::Make(config_, image_));

@@ -32,7 +32,8 @@ class GuestBuilder {
   RemotePtr site() const { return RemotePtr(stub_); }
   RemotePtr scratch() const { return RemotePtr(stub_ + kPageSize); }
   static constexpr uint64_t kStubSize = 8 * kPageSize;
-  // Names of the guest's mapped files as its /proc/PID/maps shows them: "/memfd:omfs-file-<index> (deleted)".
+  // Names of the guest's mapped files; its /proc/PID/maps shows "/memfd:omfs-file-<index> (deleted)".
+  static constexpr char kFilePrefix[] = "omfs-file-";
   static std::string FileName(size_t index);
 
  private:

@@ -73,6 +73,29 @@ absl::Status DescribeMappings(const std::vector<Mapping>& maps, const std::vecto
   return absl::OkStatus();
 }
 
+absl::Status DescribeGuestMappings(const std::vector<Mapping>& maps, const std::vector<OwnRange>& own,
+                                   const std::string& file_prefix, const Image& origin, Image* image) {
+  *image->mutable_files() = origin.files();
+  const std::string memfd = "/memfd:" + file_prefix;
+  for (const Mapping& m : maps) {
+    if (m.special() || Overlaps(m, own)) continue;
+    Vma* v = image->add_vmas();
+    v->set_start(m.start);
+    v->set_end(m.end);
+    v->set_prot(m.prot);
+    v->set_grows_down(m.grows_down);
+    if (m.path.starts_with(memfd)) {
+      const uint32_t index = strtoul(m.path.c_str() + memfd.size(), nullptr, 10);
+      if (index >= static_cast<uint32_t>(origin.files_size())) return Internal("unknown mapped file {}", m.path);
+      v->set_file(index + 1);
+      v->set_offset(m.offset);
+    } else if (m.file()) {
+      v->set_send_all(true);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SendFiles(pid_t pid, const std::vector<Mapping>& maps, const Image& image, Link* link) {
   std::vector<std::byte> buffer(256 * 1024);
   for (const Vma& v : image.vmas()) {
@@ -101,12 +124,17 @@ absl::Status SendOwnPages(TracedTask& task, const Image& image, Link* link) {
     Mapping m;
     m.start = v.start();
     m.end = v.end();
-    OMFS_ASSIGN_OR_RETURN(const auto runs, OwnPages(task.pid(), m));
+    OMFS_ASSIGN_OR_RETURN(auto runs, OwnPages(task.pid(), m));
+    if (v.send_all()) runs = {{v.start(), v.end()}};
     for (const PageRun& run : runs) {
       for (uint64_t at = run.start; at < run.end;) {
         const size_t n = std::min<uint64_t>(buffer.size(), run.end - at);
         const auto piece = std::span(buffer).first(n);
-        OMFS_RETURN_IF_ERROR(task.Read(RemotePtr(at), piece));
+        // Pages of a file mapping beyond the file's end cannot be read; nor could the program.
+        if (absl::Status read = task.Read(RemotePtr(at), piece); !read.ok()) {
+          if (v.send_all()) break;
+          return read;
+        }
         // Send the stretches between zero pages. A zero page over file content must travel.
         size_t from = 0;
         for (size_t p = 0; p <= n; p += kPageSize) {

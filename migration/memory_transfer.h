@@ -25,6 +25,11 @@ struct OwnRange {
 absl::Status DescribeMappings(const std::vector<Mapping>& maps, const std::vector<OwnRange>& own, pid_t pid,
                               Image* image);
 
+// Describes the mappings of a guest on its way home. Mappings of the memory files that stand for home files are told by
+// their name "<prefix><index>"; `origin` has the files. A mapping of a file below /mfs becomes memory of its own.
+absl::Status DescribeGuestMappings(const std::vector<Mapping>& maps, const std::vector<OwnRange>& own,
+                                   const std::string& file_prefix, const Image& origin, Image* image);
+
 // Sends file contents (kFileData) of the image's mapped files, as far as they are mapped.
 absl::Status SendFiles(pid_t pid, const std::vector<Mapping>& maps, const Image& image, Link* link);
 
