@@ -29,9 +29,11 @@
 namespace omfs::migration {
 namespace {
 
-// Numbers at which the builder keeps descriptors in the child, above any the guest may have.
-constexpr int kHighFd = 60000;
-constexpr rlim_t kBuildFds = 65536;
+// While a guest is built, descriptors of the builder's own lie at the top of the table: at kHighFd the ones on their way to
+// their place, at kReportFd the pipe, above it the mapped files. A guest that uses numbers as high cannot come.
+constexpr int kBuildFds = 16384;
+constexpr int kHighFd = kBuildFds - 4096;
+constexpr int kReportFd = kBuildFds - 1024;
 
 // What a child reports before it stops: the stage that failed and errno, or stage 0.
 struct ChildReport {
@@ -108,7 +110,7 @@ class ChildSetup {
       if (away < 0) return false;
       opened.emplace_back(i, away);
     }
-    close_range(0, kReportFd - 1, 0);
+    close_range(0, kHighFd - 1, 0);
     for (const auto& [i, fd] : opened) {
       const Descriptor& d = image_.descriptors(i);
       if (dup3(fd, d.number(), d.close_on_exec() ? O_CLOEXEC : 0) < 0) return false;
@@ -165,9 +167,6 @@ class ChildSetup {
   const Config& config_;
   const Image& image_;
   const GuestWorld& world_;
-
- public:
-  static constexpr int kReportFd = 60999;
 };
 
 template <typename T>
@@ -198,19 +197,24 @@ absl::Status GuestBuilder::Begin() {
 
 // The mapped files' contents live in memfds that the child inherits, at numbers above the guest's own.
 absl::Status GuestBuilder::MakeFiles() {
+  for (const Descriptor& d : image_.descriptors()) {
+    if (d.number() < 0 || d.number() >= kHighFd) return FailedPrecondition("it has descriptor {}", d.number());
+  }
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < kBuildFds) {
     limit.rlim_cur = kBuildFds;
-    limit.rlim_max = std::max(limit.rlim_max, kBuildFds);
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoStatus(errno, "descriptor limit");
+    limit.rlim_max = std::max<rlim_t>(limit.rlim_max, kBuildFds);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+      return ErrnoStatus(errno, fmt::format("raising the limit of open files to {}", kBuildFds));
+    }
   }
   for (int i = 0; i < image_.files_size(); ++i) {
     ScopedFd fd(memfd_create(FileName(i).c_str(), MFD_CLOEXEC));
     if (!fd || ftruncate(fd.get(), static_cast<off_t>(image_.files(i).size())) != 0) {
       return ErrnoStatus(errno, "memory for mapped files");
     }
-    const int high = fcntl(fd.get(), F_DUPFD_CLOEXEC, ChildSetup::kReportFd + 1);
+    const int high = fcntl(fd.get(), F_DUPFD_CLOEXEC, kReportFd + 1);
     if (high < 0) return ErrnoStatus(errno, "descriptor for a mapped file");
     files_.emplace_back(high);
   }
@@ -229,11 +233,11 @@ absl::Status GuestBuilder::Fork() {
   const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) return ErrnoStatus(errno, fmt::format("starting the guest with pid {}", image_.pid()));
   if (pid == 0) {
-    if (dup3(writer.get(), ChildSetup::kReportFd, O_CLOEXEC) < 0) _exit(1);
+    if (dup3(writer.get(), kReportFd, O_CLOEXEC) < 0) _exit(1);
     ChildReport r{};
     r.stage = ChildSetup(config_, image_, *world_).Run();
     r.error = r.stage == 0 ? 0 : errno;
-    [[maybe_unused]] ssize_t n = write(ChildSetup::kReportFd, &r, sizeof r);
+    [[maybe_unused]] ssize_t n = write(kReportFd, &r, sizeof r);
     if (r.stage != 0) _exit(1);
     for (;;) pause();
   }

@@ -24,6 +24,9 @@
 
 namespace omfs::migration {
 
+Keeper::Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
+    : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
+
 Keeper::~Keeper() = default;
 
 absl::Status Keeper::Run() {

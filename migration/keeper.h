@@ -36,8 +36,7 @@ namespace omfs::migration {
 
 class Keeper {
  public:
-  Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
-      : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
+  Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel);
   ~Keeper();
 
   // Receives the image, builds the guest, and serves it until it has left or ended.
