@@ -18,7 +18,7 @@ namespace omfs {
 enum class Outcome {
   kReplied,       // status, reply_meta and reply_size hold the owner's answer
   kHostDown,      // not sent: the owner cannot be reached
-  kStaleSession,  // not sent: the call was built for a session that is gone; build it again
+  kStaleSession,  // not executed: it names an open of an earlier generation; build it again
   kLost,          // sent, then the session was lost: it may or may not have been executed
   kExpired,       // sent, then the owner was not reached again within the lease; may have been executed
 };
@@ -30,9 +30,14 @@ struct Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
+  // Makes it a new call, keeping what memory it has. Not while it is under way.
+  void Reset();
+
   // The request.
   uint16_t op = 0;
   bool keep_reply = false;  // OMFS_F_CACHE
+  bool uses_open = false;   // names an open: valid in one generation only
+  bool repeatable = false;  // executing it twice does no harm (NodeClient)
   bool long_wait = false;   // may wait for other clients (locks): takes the reader role only as the last
   bool patient = false;     // while the connection is down, wait for it as long as the lease, not just briefly
   MetaWriter meta;
@@ -43,6 +48,7 @@ struct Call {
   Errno status;
   std::vector<std::byte> reply_meta;
   size_t reply_size = 0;  // bytes of payload in `into`
+  uint64_t generation = 0;  // in which an open that the reply names is valid; 0: in none any more
 
  private:
   friend class Link;
@@ -50,7 +56,6 @@ struct Call {
   // Guarded by Link::mu_.
   uint16_t slot_ = 0;
   uint32_t sequence_ = 0;
-  bool restoring_ = false;  // made by the link's own thread while it restores a session's opens
   bool detached_ = false;   // nobody waits; the link owns it
   bool waiting_ = false;    // sent; its thread can take the reader role
   bool until_lost_ = false; // its thread waits no longer than the connection lasts
@@ -58,9 +63,25 @@ struct Call {
   bool promoted_ = false;   // the reader role was given to this call's thread
   bool replaying_ = false;  // the link's thread is sending it again
   bool cancelled_ = false;
+  bool crossed_epoch_ = false;  // sent again to a restarted owner
   Outcome outcome_ = Outcome::kReplied;
   Parker parker_;
 };
+
+inline void Call::Reset() {
+  op = 0;
+  keep_reply = uses_open = repeatable = long_wait = patient = false;
+  meta.clear();
+  payload = {};
+  into = {};
+  status = Errno();
+  reply_meta.clear();
+  reply_size = 0;
+  generation = 0;
+  detached_ = waiting_ = until_lost_ = done_ = promoted_ = replaying_ = cancelled_ = false;
+  crossed_epoch_ = false;
+  outcome_ = Outcome::kReplied;
+}
 
 // Lets another thread interrupt a waiting call (OMFS_OP_CANCEL): the owner ends the wait with EINTR. A call that is
 // not waiting for anybody simply completes. Thread-safe; must outlive the call and every Cancel.

@@ -27,10 +27,9 @@ uint64_t WallNanoseconds() {
 
 }  // namespace
 
-Link::Link(LinkOptions options, std::shared_ptr<TlsContext> tls, std::function<void()> restore)
+Link::Link(LinkOptions options, std::shared_ptr<TlsContext> tls)
     : options_(std::move(options)),
       tls_(std::move(tls)),
-      restore_(std::move(restore)),
       client_id_(RandomId()),
       boot_(WallNanoseconds()),
       trouble_since_(Clock::now()),
@@ -91,23 +90,12 @@ Outcome Link::Execute(Call* call, uint64_t generation, CancelToken* cancel) {
   Send(stream, *call, session, 0);
   stream.reset();
   if (cancel != nullptr) cancel->Bind([this, call] { SendCancel(call); });
-  bool ended;
   {
     Lock lock(mu_);
-    ended = Await(lock, call, call->restoring_);
-    if (!ended) {
-      // Only the link's own thread comes here, and it is the one that would resume: the new session is given up.
-      slots_[call->slot_].call = nullptr;
-      session_ = 0;
-    }
+    Await(lock, call, false);
   }
   if (cancel != nullptr) cancel->Bind(nullptr);
-  return ended ? call->outcome_ : Outcome::kLost;
-}
-
-Outcome Link::ExecuteRestoring(Call* call) {
-  call->restoring_ = true;
-  return Execute(call, 0);
+  return call->outcome_;
 }
 
 std::unique_ptr<Call> Link::ExecuteDetached(std::unique_ptr<Call> call, uint64_t generation) {
@@ -137,8 +125,8 @@ std::unique_ptr<Call> Link::ExecuteDetached(std::unique_ptr<Call> call, uint64_t
 
 Outcome Link::TakeSlot(Lock& lock, Call* call, uint64_t generation) {
   for (;;) {
-    if (state_ == State::kUp || (state_ == State::kRestoring && call->restoring_)) {
-      if (!call->restoring_ && generation != generation_) return Outcome::kStaleSession;
+    if (state_ == State::kUp) {
+      if (call->uses_open && generation != generation_) return Outcome::kStaleSession;
       if (!free_.empty()) {
         AssignSlot(call);
         return Outcome::kReplied;
@@ -146,7 +134,6 @@ Outcome Link::TakeSlot(Lock& lock, Call* call, uint64_t generation) {
       slot_freed_.wait(lock);
       continue;
     }
-    if (call->restoring_) return Outcome::kLost;
     if (state_ == State::kDown || state_ == State::kClosed) return Outcome::kHostDown;
     const auto deadline = trouble_since_ + (call->patient ? lease_ : options_.patience);
     if (Clock::now() >= deadline) return Outcome::kHostDown;
@@ -304,7 +291,11 @@ absl::Status Link::ReadReply(const std::shared_ptr<TlsStream>& stream, const Cal
   {
     Lock lock(mu_);
     *completed = call;
-    sleeper = Complete(call, Outcome::kReplied);
+    const bool before_restart = call->crossed_epoch_ && (h.flags & OMFS_F_REPLAY) != 0;
+    call->generation = before_restart ? 0 : generation_;
+    // Sent again to a restarted owner, the call named an open that is gone and so was not executed.
+    const bool turned_back = call->crossed_epoch_ && call->uses_open && h.status == EBADF;
+    sleeper = Complete(call, turned_back ? Outcome::kStaleSession : Outcome::kReplied);
   }
   if (sleeper != nullptr && call != own) Parker::Wake(sleeper);
   return absl::OkStatus();

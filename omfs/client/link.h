@@ -13,10 +13,12 @@
 // their slots; the link's own thread connects again (100 ms to 2 s between attempts) and says HELLO for the same
 // session. If the owner still has it, every call in a slot is sent again with OMFS_F_REPLAY and its old sequence
 // number: the owner answers executed ones from its reply cache, so each is executed exactly once. If not, the calls
-// under way end as kLost, `restore` re-opens what was open, and the generation changes: calls built with identifiers of
-// the old session are turned back before they are sent (kStaleSession). When the lease passes without a connection
-// the calls under way end as kExpired and the session is given up for good: their outcome is unknown, so the slots'
-// numbers could not be agreed on any more.
+// under way end as kLost. When the lease passes without a connection they end as kExpired and the session is given
+// up for good: their outcome is unknown, so the slots' numbers could not be agreed on any more.
+//
+// Opens do not survive a restart of the owner (it tells by another epoch) nor a new session. The *generation* counts
+// these events: calls that name opens are built for a generation, and are turned back unsent when it is over
+// (kStaleSession); whoever holds the open then opens the file again by its handle (open_file.h).
 //
 // Calls are completed by the holder of the reader role, or by the link's thread when there is no connection and
 // nobody holds the role; so a buffer is never written to after its call has ended.
@@ -58,24 +60,20 @@ struct LinkOptions {
 // Thread-safe.
 class Link {
  public:
-  // restore: called by the link's thread when a new session has replaced a lost one, before any other call may
-  // use it; its own calls go through ExecuteRestoring.
-  Link(LinkOptions options, std::shared_ptr<TlsContext> tls, std::function<void()> restore);
+  Link(LinkOptions options, std::shared_ptr<TlsContext> tls);
   // Ends the session (BYE, if connected). No call may be under way.
   ~Link();
 
   NodeId node() const { return options_.node; }
   bool connected() const;
 
-  // Changes whenever identifiers of opens do. A call must be built after reading it.
+  // Opens made in another generation are gone. A call that names an open must be built after reading it.
   uint64_t generation() const;
   // The export's root as of the last HELLO. Waits for a connection as a call does.
   ErrnoOr<Entry> Root();
 
   // Sends the call and waits for its end.
   Outcome Execute(Call* call, uint64_t generation, CancelToken* cancel = nullptr);
-  // The same from within restore.
-  Outcome ExecuteRestoring(Call* call);
   // Sends the call and forgets it: nobody learns its result. Returns the call if no slot is to be had for such
   // calls now, or there is no connection; the caller then decides.
   std::unique_ptr<Call> ExecuteDetached(std::unique_ptr<Call> call, uint64_t generation);
@@ -87,7 +85,6 @@ class Link {
     kConnecting,  // never connected yet, first attempt under way
     kUp,
     kLost,       // connection lost, session may live
-    kRestoring,  // new session, opens being restored
     kDown,       // cannot be reached
     kClosed,
   };
@@ -126,7 +123,7 @@ class Link {
   bool SendOwn(uint16_t op);
   absl::Status TryConnect();
   absl::StatusOr<omfs_hello_rep> Hello(TlsStream& stream, uint64_t session, uint64_t boot);
-  void Resume(std::shared_ptr<TlsStream> stream);
+  void Resume(std::shared_ptr<TlsStream> stream, bool opens_kept);
   void StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep& rep);
   // Ends all calls under way. Needs: no connection, nobody holds the reader role.
   void EndCalls(Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -136,7 +133,6 @@ class Link {
 
   const LinkOptions options_;
   const std::shared_ptr<TlsContext> tls_;
-  const std::function<void()> restore_;
   const std::array<uint8_t, 16> client_id_;
 
   mutable std::mutex mu_;  // never held while reading, writing or calling out
@@ -144,7 +140,7 @@ class Link {
   std::condition_variable slot_freed_;
   std::condition_variable role_dropped_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kConnecting;
-  std::shared_ptr<TlsStream> stream_ ABSL_GUARDED_BY(mu_);  // null unless kUp or kRestoring
+  std::shared_ptr<TlsStream> stream_ ABSL_GUARDED_BY(mu_);  // null unless kUp
   bool role_taken_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t session_ ABSL_GUARDED_BY(mu_) = 0;  // 0: none, or given up
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;    // of the owner, at the last HELLO

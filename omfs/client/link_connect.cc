@@ -1,4 +1,4 @@
-// The link's own thread: makes the connection, resumes or restores the session, keeps it alive.
+// The link's own thread: makes the connection, resumes the session or starts another, keeps it alive.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -153,8 +153,8 @@ absl::Status Link::TryConnect() {
     root_.attr = rep.root_attr;
   }
   last_reported_.clear();
-  if (resumed && same_epoch) {
-    Resume(std::move(stream));
+  if (resumed) {
+    Resume(std::move(stream), same_epoch);
   } else {
     StartSession(std::move(stream), rep);
   }
@@ -203,7 +203,7 @@ absl::StatusOr<omfs_hello_rep> Link::Hello(TlsStream& stream, uint64_t session, 
   return rep;
 }
 
-void Link::Resume(std::shared_ptr<TlsStream> stream) {
+void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
   std::vector<Call*> calls;
   uint64_t session;
   const void* reader;
@@ -214,8 +214,10 @@ void Link::Resume(std::shared_ptr<TlsStream> stream) {
     for (const Slot& slot : slots_) {
       if (slot.call == nullptr) continue;
       slot.call->replaying_ = true;
+      if (!opens_kept) slot.call->crossed_epoch_ = true;
       calls.push_back(slot.call);
     }
+    if (!opens_kept) ++generation_;
     stream_ = stream;
     state_ = State::kUp;
     // Somebody must read while the calls are sent again, or both ends might wait for the other to read.
@@ -224,7 +226,8 @@ void Link::Resume(std::shared_ptr<TlsStream> stream) {
     state_changed_.notify_all();
   }
   if (reader != nullptr) Parker::Wake(reader);
-  spdlog::info("session resumed node={} calls_sent_again={}", options_.node.value, calls.size());
+  spdlog::info("session resumed node={} opens_kept={} calls_sent_again={}", options_.node.value,
+               opens_kept, calls.size());
   for (Call* call : calls) {
     Send(stream, *call, session, OMFS_F_REPLAY);
     bool cancel;
@@ -256,18 +259,13 @@ void Link::StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep&
     slots_.assign(Le32(rep.slots), Slot());
     free_.clear();
     for (uint16_t i = static_cast<uint16_t>(slots_.size() - 1); i >= 1; --i) free_.push_back(i);
+    ++generation_;
     stream_ = stream;
-    state_ = State::kRestoring;
-    trouble_since_ = Clock::now();
+    state_ = State::kUp;
+    state_changed_.notify_all();
   }
   spdlog::info("{} node={} address={} port={}", first ? "connected" : "session started anew",
                options_.node.value, options_.address, options_.port);
-  if (!first) restore_();
-  Lock lock(mu_);
-  if (stream_ != stream || state_ != State::kRestoring) return;
-  ++generation_;
-  state_ = State::kUp;
-  state_changed_.notify_all();
 }
 
 void Link::EndCalls(Outcome outcome) {
