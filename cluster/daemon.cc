@@ -107,9 +107,10 @@ class Daemon::Impl {
         for (const local::ProcessInfo& p : agents_->List()) *reply.mutable_list()->add_processes() = p;
         return reply;
       case local::Request::kMigrate:
-        return ReplyOf(migrator_->Migrate(request.migrate().pid(), request.migrate().node(), caller.uid));
+        return ReplyOf(migrator_->Migrate(request.migrate().pid(), request.migrate().node(), caller.uid,
+                                           request.migrate().no_dfsa()));
       case local::Request::kLaunch:
-        return ReplyOf(migrator_->Launch(caller, request.launch().node()));
+        return ReplyOf(migrator_->Launch(caller, request.launch().node(), request.launch().no_dfsa()));
       case local::Request::kWhy: {
         auto why = migrator_->Why(request.why().pid());
         if (!why.ok()) return ReplyOf(why.status());

@@ -39,7 +39,7 @@ absl::StatusOr<local::AgentCommand> Migrator::Prepare(const NodeEntry& node, pid
   return command;
 }
 
-absl::Status Migrator::Migrate(pid_t pid, uint32_t node, uid_t user) {
+absl::Status Migrator::Migrate(pid_t pid, uint32_t node, uid_t user, bool no_dfsa) {
   OMFS_ASSIGN_OR_RETURN(const ProcessFacts facts, LookUpProcess(pid));
   OMFS_RETURN_IF_ERROR(CheckMayMove(pid, facts, user));
   if (pid == getpid() || pid == 1) return InvalidArgument("process {} cannot be moved", pid);
@@ -49,7 +49,7 @@ absl::Status Migrator::Migrate(pid_t pid, uint32_t node, uid_t user) {
       return FailedPrecondition("process {} is being moved already", pid);
     }
   }
-  const absl::Status status = MigrateExclusively(pid, node, facts);
+  const absl::Status status = MigrateExclusively(pid, node, facts, no_dfsa);
   {
     std::lock_guard lock(mutex_);
     moving_.erase(pid);
@@ -63,7 +63,8 @@ absl::Status Migrator::Migrate(pid_t pid, uint32_t node, uid_t user) {
   return status;
 }
 
-absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const ProcessFacts& facts) {
+absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const ProcessFacts& facts,
+                                          bool no_dfsa) {
   const bool homeward = node == 0 || node == config_.node.value;
   NodeEntry destination;
   if (!homeward) {
@@ -78,6 +79,7 @@ absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const Proces
   local::AgentCommand go;
   if (!homeward) {
     OMFS_ASSIGN_OR_RETURN(go, Prepare(destination, pid, facts));
+    go.mutable_move_to()->set_no_dfsa(no_dfsa);
   }
   if (away) {
     local::AgentCommand home;
@@ -95,7 +97,7 @@ absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const Proces
   return agent->Command(go);
 }
 
-absl::Status Migrator::Launch(const ucred& caller, uint32_t node) {
+absl::Status Migrator::Launch(const ucred& caller, uint32_t node, bool no_dfsa) {
   if (node == config_.node.value) return absl::OkStatus();
   OMFS_ASSIGN_OR_RETURN(const NodeEntry destination, Destination(node));
   OMFS_ASSIGN_OR_RETURN(const ProcessFacts facts, LookUpProcess(caller.pid));
@@ -103,7 +105,8 @@ absl::Status Migrator::Launch(const ucred& caller, uint32_t node) {
   if (agents_->FindDeputy(caller.pid)) {
     return FailedPrecondition("process {} has been moved already", caller.pid);
   }
-  OMFS_ASSIGN_OR_RETURN(const local::AgentCommand go, Prepare(destination, caller.pid, facts));
+  OMFS_ASSIGN_OR_RETURN(local::AgentCommand go, Prepare(destination, caller.pid, facts));
+  go.mutable_move_to()->set_no_dfsa(no_dfsa);
   OMFS_ASSIGN_OR_RETURN(const std::shared_ptr<Agent> agent,
                         agents_->StartDeputy(caller.pid, facts, true));
   const absl::Status watching = agent->Await(

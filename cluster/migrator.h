@@ -27,9 +27,10 @@ class Migrator {
       : config_(config), control_(control), agents_(agents) {}
 
   // Moves a process to a node (0 or this node: home); returns when it is there.
-  absl::Status Migrate(pid_t pid, uint32_t node, uid_t user);
+  // no_dfsa: its file calls below /mfs are forwarded home too, until it has been home again.
+  absl::Status Migrate(pid_t pid, uint32_t node, uid_t user, bool no_dfsa);
   // Prepares the caller's next execve to happen at the node; returns when its agent watches it.
-  absl::Status Launch(const ucred& caller, uint32_t node);
+  absl::Status Launch(const ucred& caller, uint32_t node, bool no_dfsa);
   // For another node: starts a keeper for one of its processes.
   absl::StatusOr<control::ReceiveReply> Receive(const control::ReceiveRequest& request);
   // The answer to "why is process pid where it is?".
@@ -39,7 +40,7 @@ class Migrator {
   absl::StatusOr<NodeEntry> Destination(uint32_t node) const;
   absl::StatusOr<local::AgentCommand> Prepare(const NodeEntry& node, pid_t pid,
                                               const ProcessFacts& facts);
-  absl::Status MigrateExclusively(pid_t pid, uint32_t node, const ProcessFacts& facts);
+  absl::Status MigrateExclusively(pid_t pid, uint32_t node, const ProcessFacts& facts, bool no_dfsa);
 
   const Config config_;
   ControlClient* const control_;
