@@ -1,5 +1,7 @@
 #include "cluster/daemon.h"
 
+#include <unistd.h>
+
 #include "cluster/agents.h"
 #include "cluster/control_client.h"
 #include "cluster/control_server.h"
@@ -12,10 +14,8 @@
 #include "omfs/base/status.h"
 #include "omfs/net/frame.h"
 #include "omfs/net/tls.h"
-#include "omfs/store/store.h"
-#ifdef OMFS_WITH_DATA_SERVER
 #include "omfs/server/data_server.h"
-#endif
+#include "omfs/store/store.h"
 
 namespace omfs {
 namespace {
@@ -48,7 +48,11 @@ local::Reply ReplyOf(const absl::Status& status) {
 class Daemon::Impl {
  public:
   explicit Impl(const Config& config) : config_(config) {}
-  ~Impl() { Stop(); }
+  ~Impl() {
+    Stop();
+    // A start that failed leaves no socket behind either.
+    if (!local_ && !socket_path_.empty()) unlink(socket_path_.c_str());
+  }
 
   absl::Status Start(const std::string& text, const std::string& config_path, bool overridden) {
     OMFS_ASSIGN_OR_RETURN(tls_, TlsContext::Load(config_.pki_dir));
@@ -60,6 +64,7 @@ class Daemon::Impl {
     OMFS_RETURN_IF_ERROR(MakeDirectories(config_.run_dir, 0755));
     const std::string socket_path = config_.run_dir + "/" + kLocalSocketName;
     OMFS_ASSIGN_OR_RETURN(ScopedFd socket, ListenUnix(socket_path, 0666));
+    socket_path_ = socket_path;
     // The agents read a file; what flags changed must stand in one.
     std::string agents_config = config_path;
     if (overridden) {
@@ -68,16 +73,15 @@ class Daemon::Impl {
     }
     OMFS_RETURN_IF_ERROR(MakeDirectories(config_.state_dir, 0755));
     OMFS_ASSIGN_OR_RETURN(store_, Store::Open(config_.state_dir));
-#ifdef OMFS_WITH_DATA_SERVER
-    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
-#endif
-    OMFS_ASSIGN_OR_RETURN(client_, ControlClient::Start(config_));
+    OMFS_ASSIGN_OR_RETURN(client_, ControlClient::Make(config_));
     agents_ = std::make_unique<Agents>(config_.node, agents_config);
     migrator_ = std::make_unique<Migrator>(config_, client_.get(), agents_.get());
     OMFS_ASSIGN_OR_RETURN(
         control_, ControlServer::Start(config_, [this](const control::ReceiveRequest& request) {
           return migrator_->Receive(request);
         }));
+    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
+    client_->StartPings();
     local_ = LocalServer::Start(std::move(socket), socket_path,
                                 [this](const local::Request& request, const ucred& caller) {
                                   return Answer(request, caller);
@@ -91,9 +95,7 @@ class Daemon::Impl {
     if (client_) client_->Stop();
     if (local_) local_->Stop();
     if (control_) control_->Stop();
-#ifdef OMFS_WITH_DATA_SERVER
     if (data_) data_->Stop();
-#endif
   }
 
  private:
@@ -136,19 +138,16 @@ class Daemon::Impl {
       out->set_up(health.up);
       out->set_detail(health.detail);
     }
-#ifdef OMFS_WITH_DATA_SERVER
     const ServerStats stats = data_->stats();
     status->set_sessions(stats.sessions);
     status->set_opens(stats.opens);
-#endif
   }
 
   const Config config_;
+  std::string socket_path_;  // once it is ours
   std::shared_ptr<TlsContext> tls_;
   std::shared_ptr<Store> store_;
-#ifdef OMFS_WITH_DATA_SERVER
   std::unique_ptr<DataServer> data_;
-#endif
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<Agents> agents_;
   std::unique_ptr<Migrator> migrator_;
