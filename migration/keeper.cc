@@ -286,11 +286,13 @@ absl::Status Keeper::SendHome(const std::string& reason) {
     OMFS_RETURN_IF_ERROR(LeaveRestartableSequence(task));
     OMFS_RETURN_IF_ERROR(CaptureState(task, builder_->site(), builder_->scratch(), &image));
     OMFS_ASSIGN_OR_RETURN(const auto maps, ReadMappings(task.pid()));
-    return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestBuilder::kStubSize}},
+    return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestStub::kSize}},
                                  GuestBuilder::kFilePrefix, image_, &image);
   };
   OMFS_RETURN_IF_ERROR(describe());
   image.set_signals_seen(signals_received_);
+  image.set_stub(builder_->stub());
+  *image.mutable_sites() = image_.sites();
   // Signals that wait in the guest were sent to it by this process; their senders are those at home.
   for (std::string& pending : *image.mutable_pending()) {
     siginfo_t info{};

@@ -78,6 +78,10 @@ class Keeper {
   absl::Status HandleMmap(const seccomp_notif& n, const SyscallArgs& args);
   absl::StatusOr<std::string> HomeLink(int fd);
 
+  // Replaces the `syscall` instruction the notified call came from, if it is of the kind; the call is then issued anew.
+  // false: left alone.
+  absl::StatusOr<bool> TakeFastPath(const seccomp_notif& n);
+
   // Answers to a notification. A guest that died meanwhile is no error.
   absl::Status Reply(uint64_t id, int64_t result);
   absl::Status Continue(uint64_t id);
