@@ -288,20 +288,20 @@ absl::Status GuestBuilder::ClearMemory(RemoteCalls& calls) {
     OMFS_RETURN_IF_ERROR(
         own.Do("rseq", SYS_rseq, {rseq.area, rseq.size, 1 /* RSEQ_FLAG_UNREGISTER */, rseq.signature}).status());
   }
-  uint64_t from = 0x1000;
+  // Everything between what is kept goes.
+  std::vector<std::pair<uint64_t, uint64_t>> kept = {{stub_, stub_ + GuestStub::kSize}};
   for (const Mapping& m : mine) {
-    if (m.path == "[vsyscall]") continue;
-    if (!m.special()) continue;
-    if (m.start > from) {
-      // Around the stub, which lies in one of the gaps.
-      const uint64_t a = std::min(m.start, std::max(from, stub_)), b = a == stub_ ? stub_ + GuestStub::kSize : a;
-      if (a > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, a - from}).status());
-      if (m.start > b) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {b, m.start - b}).status());
-    }
-    from = m.end;
+    if (m.special() && m.path != "[vsyscall]") kept.emplace_back(m.start, m.end);
   }
-  constexpr uint64_t kTaskEnd = 0x7ffffffff000;
-  return own.Do("munmap", SYS_munmap, {from, kTaskEnd - from}).status();
+  constexpr uint64_t kTaskStart = 0x1000, kTaskEnd = 0x7ffffffff000;
+  kept.emplace_back(kTaskEnd, kTaskEnd);
+  std::sort(kept.begin(), kept.end());
+  uint64_t from = kTaskStart;
+  for (const auto& [start, end] : kept) {
+    if (start > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, start - from}).status());
+    from = end;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GuestBuilder::PlaceVdso(RemoteCalls& calls) {

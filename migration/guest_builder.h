@@ -27,6 +27,7 @@ class GuestBuilder {
   // Completes it; the guest is then stopped in front of its first instruction.
   absl::Status Finish();
 
+  bool started() const { return task_.has_value(); }
   TracedTask& task() { return *task_; }
   ScopedFd TakeListener() { return std::move(listener_); }
   uint64_t stub() const { return stub_; }

@@ -128,6 +128,7 @@ class Keeper {
   bool cancel_sent_ = false;
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
+  bool guest_reaped_ = false;
   std::deque<siginfo_t> signals_;           // passed to the guest, not yet seen at delivery
   uint64_t signals_received_ = 0;
   uint64_t local_calls_ = 0;
