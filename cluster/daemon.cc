@@ -1,5 +1,6 @@
 #include "cluster/daemon.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "cluster/agents.h"
@@ -119,10 +120,23 @@ class Daemon::Impl {
         *reply.mutable_why() = std::move(*why);
         return reply;
       }
+      case local::Request::kIdentify:
+        if (caller.uid != 0) return ReplyOf(absl::PermissionDeniedError("only root may identify open files"));
+        return Identify(request.identify());
       case local::Request::KIND_NOT_SET:
         break;
     }
     return ReplyOf(absl::UnimplementedError("omfsd does not know this request"));
+  }
+
+  local::Reply Identify(const local::IdentifyRequest& request) {
+    local::Reply reply;
+    const ScopedFd fd(open(fmt::format("/proc/{}/fd/{}", request.pid(), request.fd()).c_str(), O_PATH | O_CLOEXEC));
+    if (!fd) return ReplyOf(ErrnoStatus(errno, "open file"));
+    const auto handle = data_->Identify(fd.get());
+    if (!handle.ok()) return ReplyOf(ErrnoStatus(handle.error().value, "open file"));
+    reply.set_handle(&*handle, sizeof *handle);
+    return reply;
   }
 
   void FillStatus(local::StatusReply* status) {

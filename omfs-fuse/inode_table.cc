@@ -4,32 +4,32 @@
 
 namespace omfs {
 
-void Inode::AddOpen(const OpenRef& open) {
+void FuseInode::AddOpen(const OpenRef& open) {
   std::lock_guard lock(mu_);
   opens_.push_back(open);
 }
 
-void Inode::RemoveOpen(const OpenRef& open) {
+void FuseInode::RemoveOpen(const OpenRef& open) {
   std::lock_guard lock(mu_);
   const auto it = std::find(opens_.begin(), opens_.end(), open);
   if (it != opens_.end()) opens_.erase(it);
 }
 
-OpenRef Inode::AnyOpen() const {
+OpenRef FuseInode::AnyOpen() const {
   std::lock_guard lock(mu_);
   return opens_.empty() ? nullptr : opens_.back();
 }
 
-Inode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
+FuseInode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
   std::lock_guard lock(mu_);
-  std::unique_ptr<Inode>& inode = inodes_[Key{node, fh}];
-  if (!inode) inode = std::make_unique<Inode>(node, fh);
+  std::unique_ptr<FuseInode>& inode = inodes_[Key{node, fh}];
+  if (!inode) inode = std::make_unique<FuseInode>(node, fh);
   ++inode->lookups_;
   return inode.get();
 }
 
 void InodeTable::Forget(fuse_ino_t ino, uint64_t count) {
-  Inode* inode = At(ino);
+  FuseInode* inode = At(ino);
   std::lock_guard lock(mu_);
   inode->lookups_ -= std::min(inode->lookups_, count);
   if (inode->lookups_ == 0) inodes_.erase(Key{inode->node, inode->fh});

@@ -1,7 +1,7 @@
 // InodeTable: what the kernel's node numbers stand for.
 //
-// A node number is the address of an Inode, which names an object by owner and handle. The kernel counts how often
-// it was told a number (lookup, creation) and gives the counts back with FORGET; an Inode lives until all are given back.
+// A node number is the address of an FuseInode, which names an object by owner and handle. The kernel counts how often
+// it was told a number (lookup, creation) and gives the counts back with FORGET; an FuseInode lives until all are given back.
 #pragma once
 
 #include <memory>
@@ -15,9 +15,9 @@
 
 namespace omfs {
 
-class Inode {
+class FuseInode {
  public:
-  Inode(NodeClient* node, const Fh& fh) : node(node), fh(fh) {}
+  FuseInode(NodeClient* node, const Fh& fh) : node(node), fh(fh) {}
 
   NodeClient* const node;
   const Fh fh;
@@ -37,11 +37,11 @@ class Inode {
 // Thread-safe.
 class InodeTable {
  public:
-  // The object's Inode, with one lookup more.
-  Inode* Remember(NodeClient* node, const Fh& fh);
+  // The object's FuseInode, with one lookup more.
+  FuseInode* Remember(NodeClient* node, const Fh& fh);
   // ino must have been told to the kernel by Remember.
-  static Inode* At(fuse_ino_t ino) { return reinterpret_cast<Inode*>(ino); }
-  static fuse_ino_t Number(const Inode* inode) { return reinterpret_cast<fuse_ino_t>(inode); }
+  static FuseInode* At(fuse_ino_t ino) { return reinterpret_cast<FuseInode*>(ino); }
+  static fuse_ino_t Number(const FuseInode* inode) { return reinterpret_cast<fuse_ino_t>(inode); }
   void Forget(fuse_ino_t ino, uint64_t count);
 
  private:
@@ -57,7 +57,7 @@ class InodeTable {
   };
 
   std::mutex mu_;
-  std::unordered_map<Key, std::unique_ptr<Inode>, Hash> inodes_ ABSL_GUARDED_BY(mu_);
+  std::unordered_map<Key, std::unique_ptr<FuseInode>, Hash> inodes_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace omfs

@@ -84,7 +84,7 @@ class NodeFs : public FileSystem {
   struct Object {
     NodeClient* node = nullptr;
     Fh fh;
-    Inode* inode = nullptr;
+    FuseInode* inode = nullptr;
   };
   // What a directory is wanted for: where it leads may depend on it (RootFs: magic).
   enum class Use { kLook, kMake };
@@ -99,7 +99,7 @@ class NodeFs : public FileSystem {
   // Of the object by its handle; if it has no name any more, through an open.
   ErrnoOr<omfs_attr> Attributes(const Caller& caller, const Object& object);
   void Remove(FuseRequest& r, fuse_ino_t parent, const char* name, int flags);
-  void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const LockRange& lock);
+  void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock);
 
   const std::shared_ptr<NodeClient> node_;
   InodeTable inodes_;
@@ -108,7 +108,7 @@ class NodeFs : public FileSystem {
 // fuse_file_info::fh of an open file or directory.
 struct FileHandle {
   NodeClient* node = nullptr;
-  Inode* inode = nullptr;  // null for a root directory
+  FuseInode* inode = nullptr;  // null for a root directory
   OpenRef open;
 
   // Directories: the page read last and how far it was handed out.

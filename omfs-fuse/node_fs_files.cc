@@ -10,7 +10,7 @@
 namespace omfs {
 namespace {
 
-uint64_t NewHandle(NodeClient* node, Inode* inode, OpenRef open) {
+uint64_t NewHandle(NodeClient* node, FuseInode* inode, OpenRef open) {
   auto handle = std::make_unique<FileHandle>();
   handle->node = node;
   handle->inode = inode;
@@ -60,7 +60,7 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
   ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777);
   if (!opened.ok()) return r.Fail(opened.error());
   Made(r.ids(), parent, dir->node);
-  Inode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
   fuse_entry_param e{};
   e.ino = InodeTable::Number(inode);
   e.attr = StatFrom(opened->entry.attr);
@@ -77,7 +77,7 @@ ErrnoOr<FileSystem::NewFile> NodeFs::TmpFile(const RequestIds& ids, fuse_ino_t d
       dir->node->Create(CallerOf(ids), dir->fh, "", flags | O_TMPFILE, mode & 07777);
   if (!opened.ok()) return opened.error();
   Made(ids, dir_ino, dir->node);
-  Inode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
   return NewFile{InodeTable::Number(inode), opened->entry.attr,
                  NewHandle(dir->node, inode, opened->open)};
 }
@@ -105,7 +105,7 @@ void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, of
 void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
   if (!h->open->has_locked()) return r.Done(Errno());
-  LockRange everything;
+  FileLock everything;
   everything.type = F_UNLCK;
   r.Done(h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, 0, everything, nullptr));
 }

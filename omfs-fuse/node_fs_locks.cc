@@ -8,8 +8,8 @@
 namespace omfs {
 namespace {
 
-LockRange RangeFrom(const struct flock& lock) {
-  LockRange l;
+FileLock RangeFrom(const struct flock& lock) {
+  FileLock l;
   l.start = lock.l_start;
   l.end = lock.l_len == 0 ? ~0ull : static_cast<uint64_t>(lock.l_start) + lock.l_len - 1;
   l.type = lock.l_type;
@@ -21,7 +21,7 @@ LockRange RangeFrom(const struct flock& lock) {
 
 void NodeFs::GetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct flock* lock) {
   FileHandle* h = FileHandle::Of(fi);
-  ErrnoOr<LockRange> found =
+  ErrnoOr<FileLock> found =
       h->node->GetLock(h->open->opener(), h->open, fi->lock_owner, 0, RangeFrom(*lock));
   if (!found.ok()) return r.Fail(found.error());
   struct flock out {};
@@ -33,7 +33,7 @@ void NodeFs::GetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct floc
   r.Lock(out);
 }
 
-void NodeFs::LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const LockRange& lock) {
+void NodeFs::LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock) {
   FileHandle* h = FileHandle::Of(fi);
   Errno result;
   {
@@ -49,7 +49,7 @@ void NodeFs::SetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct floc
 }
 
 void NodeFs::Flock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, int op) {
-  LockRange lock;
+  FileLock lock;
   switch (op & ~LOCK_NB) {
     case LOCK_SH:
       lock.type = F_RDLCK;

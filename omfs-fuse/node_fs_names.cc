@@ -62,7 +62,7 @@ ErrnoOr<NodeFs::Object> NodeFs::Resolve(const RequestIds&, fuse_ino_t ino, Use) 
     if (!root.ok()) return root.error();
     return Object{node_.get(), (*root).fh, nullptr};
   }
-  Inode* inode = InodeTable::At(ino);
+  FuseInode* inode = InodeTable::At(ino);
   return Object{inode->node, inode->fh, inode};
 }
 

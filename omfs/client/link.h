@@ -18,7 +18,7 @@
 //
 // Opens do not survive a restart of the owner (it tells by another epoch) nor a new session. The *generation* counts
 // these events: calls that name opens are built for a generation, and are turned back unsent when it is over
-// (kStaleSession); whoever holds the open then opens the file again by its handle (open_file.h).
+// (kStaleSession); whoever holds the open then opens the file again by its handle (remote_open.h).
 //
 // Calls are completed by the holder of the reader role, or by the link's thread when there is no connection and
 // nobody holds the role; so a buffer is never written to after its call has ended.

@@ -58,7 +58,7 @@ Errno NodeClient::Transact(Call* call, Opens opens, Build build, CancelToken* ca
   return Errno(EIO);
 }
 
-ErrnoOr<uint64_t> NodeClient::IdOf(OpenFile* open, uint64_t generation) {
+ErrnoOr<uint64_t> NodeClient::IdOf(RemoteOpen* open, uint64_t generation) {
   std::lock_guard lock(open->mu_);
   if (!open->broken_.ok()) return open->broken_;
   if (open->generation_ != generation) {
@@ -67,7 +67,7 @@ ErrnoOr<uint64_t> NodeClient::IdOf(OpenFile* open, uint64_t generation) {
   return open->id_;
 }
 
-Errno NodeClient::Reopen(OpenFile* open) {
+Errno NodeClient::Reopen(RemoteOpen* open) {
   if (open->has_locked_) {
     spdlog::error("locks lost with the owner's session; the open fails from now on node={}",
                   link_.node().value);

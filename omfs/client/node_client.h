@@ -20,7 +20,7 @@
 #include "absl/functional/function_ref.h"
 #include "omfs/base/errno_or.h"
 #include "omfs/client/link.h"
-#include "omfs/client/open_file.h"
+#include "omfs/client/remote_open.h"
 #include "omfs/client/types.h"
 #include "omfs/wire/request.h"
 
@@ -106,17 +106,17 @@ class NodeClient {
   // FS_IOC_GETFLAGS; with set FS_IOC_SETFLAGS. Returns the flags as they are then.
   ErrnoOr<uint32_t> Flags(const Caller& caller, const Fh& fh, std::optional<uint32_t> set);
   // owner: lock owner, unique in this client. flags: OMFS_LOCK_FLOCK.
-  ErrnoOr<LockRange> GetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
-                             const LockRange& lock);
+  ErrnoOr<FileLock> GetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
+                             const FileLock& lock);
   // flags: also OMFS_LOCK_WAIT; then cancel (may be null) ends the wait with EINTR.
   Errno SetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
-                const LockRange& lock, CancelToken* cancel);
+                const FileLock& lock, CancelToken* cancel);
 
  private:
   // The opens a call names; the second only for CopyRange. Null = none.
   struct Opens {
-    OpenFile* first = nullptr;
-    OpenFile* second = nullptr;
+    RemoteOpen* first = nullptr;
+    RemoteOpen* second = nullptr;
   };
   struct OpenIds {
     uint64_t first = 0;
@@ -128,8 +128,8 @@ class NodeClient {
   // Executes the call until it is answered. Returns the owner's errno, or why there is none.
   Errno Transact(Call* call, Opens opens, Build build, CancelToken* cancel = nullptr);
   // The open's identifier in this generation; opens the file again if it is from an earlier one.
-  ErrnoOr<uint64_t> IdOf(OpenFile* open, uint64_t generation);
-  Errno Reopen(OpenFile* open) ABSL_EXCLUSIVE_LOCKS_REQUIRED(open->mu_);
+  ErrnoOr<uint64_t> IdOf(RemoteOpen* open, uint64_t generation);
+  Errno Reopen(RemoteOpen* open) ABSL_EXCLUSIVE_LOCKS_REQUIRED(open->mu_);
   ErrnoOr<Opened> FinishOpen(const Caller& caller, int flags, const Call& call);
   // A call that names no open.
   template <WirePod Req>
@@ -140,7 +140,7 @@ class NodeClient {
   ErrnoOr<Rep> Ask(uint16_t op, const Caller& caller, const Req& req, std::string_view first = {},
                    std::string_view second = {});
   Errno PollForLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
-                    const LockRange& lock, CancelToken* cancel);
+                    const FileLock& lock, CancelToken* cancel);
 
   omfs::Link link_;
   std::atomic<int> waiting_locks_{0};

@@ -50,7 +50,7 @@ ErrnoOr<Opened> NodeClient::Create(const Caller& caller, const Fh& dir, std::str
 ErrnoOr<Opened> NodeClient::FinishOpen(const Caller& caller, int flags, const Call& call) {
   omfs_open_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
-  Opened opened{std::make_shared<OpenFile>(Fh{rep.fh}, flags, caller), {{rep.fh}, rep.attr}};
+  Opened opened{std::make_shared<RemoteOpen>(Fh{rep.fh}, flags, caller), {{rep.fh}, rep.attr}};
   std::lock_guard lock(opened.open->mu_);
   opened.open->id_ = Le64(rep.open_id);
   opened.open->generation_ = call.generation;

@@ -14,7 +14,7 @@ namespace {
 constexpr int kMaxWaitingLocks = 24;
 constexpr std::chrono::milliseconds kLockPoll{20};
 
-omfs_lock ToWire(const LockRange& l) {
+omfs_lock ToWire(const FileLock& l) {
   return {Le64(l.start), Le64(l.end), Le32(l.type), Le32(l.pid)};
 }
 
@@ -93,8 +93,8 @@ ErrnoOr<uint32_t> NodeClient::Flags(const Caller& caller, const Fh& fh,
   return Le32(rep.flags);
 }
 
-ErrnoOr<LockRange> NodeClient::GetLock(const Caller& caller, const OpenRef& open, uint64_t owner,
-                                       uint32_t flags, const LockRange& lock) {
+ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const OpenRef& open, uint64_t owner,
+                                       uint32_t flags, const FileLock& lock) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_lock_req req{};
@@ -108,12 +108,12 @@ ErrnoOr<LockRange> NodeClient::GetLock(const Caller& caller, const OpenRef& open
   if (!e.ok()) return e;
   omfs_lock_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
-  return LockRange{Le64(rep.lock.start), Le64(rep.lock.end), Le32(rep.lock.type),
+  return FileLock{Le64(rep.lock.start), Le64(rep.lock.end), Le32(rep.lock.type),
                    Le32(rep.lock.pid)};
 }
 
 Errno NodeClient::SetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
-                          const LockRange& lock, CancelToken* cancel) {
+                          const FileLock& lock, CancelToken* cancel) {
   const bool wait = (flags & OMFS_LOCK_WAIT) != 0 && lock.type != F_UNLCK;
   if (wait && waiting_locks_.fetch_add(1) >= kMaxWaitingLocks) {
     waiting_locks_.fetch_sub(1);
@@ -144,7 +144,7 @@ Errno NodeClient::SetLock(const Caller& caller, const OpenRef& open, uint64_t ow
 }
 
 Errno NodeClient::PollForLock(const Caller& caller, const OpenRef& open, uint64_t owner,
-                              uint32_t flags, const LockRange& lock, CancelToken* cancel) {
+                              uint32_t flags, const FileLock& lock, CancelToken* cancel) {
   for (;;) {
     const Errno e = SetLock(caller, open, owner, flags, lock, nullptr);
     if (e.value != EAGAIN) return e;

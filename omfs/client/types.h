@@ -42,7 +42,7 @@ struct AttrChange {
 };
 
 // A lock as fcntl and flock mean it. start..end inclusive, end ~0 = to the end of the file.
-struct LockRange {
+struct FileLock {
   uint64_t start = 0;
   uint64_t end = ~0ull;
   uint32_t type = 0;  // F_RDLCK, F_WRLCK, F_UNLCK

@@ -1,6 +1,6 @@
-// OpenFile: an open at an owner, as its holder keeps it.
+// RemoteOpen: an open at an owner, as its holder keeps it.
 //
-// The owner forgets opens when it restarts or when the session is lost (Link: generations). An OpenFile knows how
+// The owner forgets opens when it restarts or when the session is lost (Link: generations). An RemoteOpen knows how
 // it was made and is made again by handle the first time it is used in a new generation. What cannot be made again
 // honestly - the object is gone, or locks were held through the open and somebody else may have had them since -
 // fails every later use with one errno (ESTALE, EIO) instead of pretending.
@@ -17,9 +17,9 @@
 namespace omfs {
 
 // Thread-safe. Made by NodeClient::Open and Create only.
-class OpenFile {
+class RemoteOpen {
  public:
-  OpenFile(const Fh& fh, int flags, const Caller& opener) : fh_(fh), flags_(flags), opener_(opener) {}
+  RemoteOpen(const Fh& fh, int flags, const Caller& opener) : fh_(fh), flags_(flags), opener_(opener) {}
 
   const Fh& fh() const { return fh_; }
   int flags() const { return flags_; }
@@ -41,6 +41,6 @@ class OpenFile {
   Errno broken_ ABSL_GUARDED_BY(mu_);
 };
 
-using OpenRef = std::shared_ptr<OpenFile>;
+using OpenRef = std::shared_ptr<RemoteOpen>;
 
 }  // namespace omfs
