@@ -30,7 +30,7 @@ on() { "$box" exec --name "$a" "$@"; }
 traces() {
   cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -c -e "$a" -e "$b" -e "$work"
   for p in /proc/[0-9]*; do
-    tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q "omfs-box up .*\($a\|$b\)" && echo "process $p"
+    { tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null | grep -q "omfs-box up .*\($a\|$b\)" && echo "process $p"
   done
   ls -d "/run/omfs-box/$a" "/run/omfs-box/$b" "$work"/* 2>/dev/null
   ip -o link | wc -l
@@ -66,7 +66,7 @@ on 1 sleep 60 & sleeper=$!
 sleep 0.5; kill -TERM $sleeper; wait $sleeper; same "a signal is passed on" 143 $?
 
 echo "== a terminal's job control"
-cat >"$work/tty.py" <<'P'
+cat >"$work/terminal.py" <<'P'
 import os, pty, select, signal, sys, time
 # A shell on a terminal of its own runs exec as a foreground job; keys are typed at it.
 pid, fd = pty.fork()
@@ -93,7 +93,7 @@ typed("fg\n"); assert until(b"finished"), (b"fg", seen)
 typed("exit\n")
 P
 if command -v python3 >/dev/null; then
-  python3 "$work/tty.py" "$box" exec --name "$a" 1 || fail "job control"
+  python3 "$work/terminal.py" "$box" exec --name "$a" 1 || fail "job control"
 fi
 
 echo "== /mfs"
@@ -164,7 +164,7 @@ wait $sleeper; same "the command of a box that ended" 137 $?
 "$box" exec --name "$b" 1 -- sh -c 'echo y >/mfs/1/f && cat /mfs/1/f' >/dev/null || fail "the other box lives on"
 "$box" down --name "$b" || fail "down of the other box"
 "$box" down --name "$a" >/dev/null || fail "down twice"
-rm -f "$work/err" "$work/out" "$work/tty.py"
+rm -f "$work/err" "$work/out" "$work/terminal.py"
 # Other boxes of this machine may have come or gone meanwhile, and with them the shared mount points.
 if [ "$others" = "$(ls /run/omfs-box 2>/dev/null | wc -l)" ]; then
   same "what is left" "$before" "$(traces)"
