@@ -57,6 +57,7 @@ on 9 true 2>/dev/null; same "status without the node" 125 $?
 same "standard input" "in put" "$(echo 'in put' | on 1 cat)"
 same "standard error" "err" "$(on 1 sh -c 'echo err >&2' 2>&1 >/dev/null)"
 same "arguments" "a b|-n|--|" "$(on 1 printf '%s|' 'a b' -n --)"
+same "--name before the verb" x "$("$box" --name "$a" exec 1 echo x)"
 same "working directory" / "$(on 1 pwd)"
 same "user" "65534 65534" "$(on --user nobody 1 -- sh -c 'echo $(id -u) $(id -G)')"
 same "tools on PATH" yes "$(on 1 sh -c 'command -v mosrun omfsd >/dev/null && echo yes')"
