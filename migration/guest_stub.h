@@ -6,7 +6,7 @@
 //   site:        jmp trampoline                   (was: syscall; cmp $-4096, %rax - eight bytes)
 //   trampoline:  leave the red zone; call common part; come back; cmp $-4096, %rax; jmp site + 8
 //   common part: make the call from the stub, where the filter lets it pass;
-//                EBADF means that the descriptor is no file of this node (it is a placeholder, or none at all):
+//                EBADF (for lseek ESPIPE) means that the descriptor may be no file of this node but a placeholder:
 //                then make it again from the second page, where it is notified as before
 //
 // No table is consulted: the guest's own descriptor table tells the two kinds apart, so the two can never disagree.

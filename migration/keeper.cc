@@ -82,7 +82,6 @@ absl::Status Keeper::Build() {
   // Wake-ups stay on the CPU where they happen (Linux 6.6); older kernels do without.
   constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);
   ioctl(listener_.get(), kSetFlags, 1UL);
-  placeholder_.reset(open("/", O_PATH | O_CLOEXEC));
   memory_ = std::make_unique<ProcessMemory>(builder_->task().pid());
   for (const Descriptor& d : image_.descriptors()) {
     if (d.kind() == Descriptor::kHome) home_.insert(d.number());

@@ -57,6 +57,7 @@ std::string LinkTarget(const std::string& path) {
 absl::Status Keeper::Reply(uint64_t id, int64_t result) {
   seccomp_notif_resp r{};
   r.id = id;
+  spdlog::trace("event=answer pid={} result={}", image_.pid(), result);
   // A negative result is given in `error`; the kernel takes it as it stands.
   if (result < 0 && result > -4096) {
     r.error = static_cast<int32_t>(result);
@@ -87,7 +88,7 @@ absl::Status Keeper::Recall(uint64_t id, const std::string& reason) {
 absl::StatusOr<int> Keeper::AddPlaceholder(uint64_t id, int at, bool close_on_exec) {
   seccomp_notif_addfd a{};
   a.id = id;
-  a.srcfd = static_cast<uint32_t>(placeholder_.get());
+  a.srcfd = static_cast<uint32_t>(builder_->placeholder());
   if (at >= 0) {
     a.newfd = static_cast<uint32_t>(at);
     a.flags = SECCOMP_ADDFD_FLAG_SETFD;
@@ -130,6 +131,9 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   const SyscallArgs args = ArgsOf(n);
   const Decision decision = DecideNotified(n.data);
   const SyscallSpec* spec = FindSyscall(static_cast<uint64_t>(n.data.nr));
+  spdlog::trace("event=call pid={} name={} class={} args={:#x},{:#x},{:#x},{:#x} ip={:#x}", image_.pid(),
+                spec != nullptr ? spec->name : "?", ClassName(decision.cls), args[0], args[1], args[2], args[3],
+                n.data.instruction_pointer);
   if (decision.cls == SyscallClass::kRecall || spec == nullptr) {
     return Recall(n.id, fmt::format("{}: {}", spec != nullptr ? spec->name : "unknown call", decision.reason));
   }
