@@ -191,7 +191,7 @@ Keeper::Place Keeper::PlaceOf(const SyscallSpec& spec, const SyscallArgs& args, 
     if (spec.args[i].kind != ArgKind::kFd) continue;
     home_.contains(static_cast<int>(args[i])) ? ++home : ++here;
   }
-  for (const PathArg& p : PathsOf(spec, args).span()) {
+  for (const PathArg& p : PathsOf(spec, args)) {
     const uint64_t address = args[p.path_arg];
     const int dirfd = p.dirfd_arg >= 0 ? static_cast<int>(args[p.dirfd_arg]) : AT_FDCWD;
     auto text = address != 0 ? memory_->ReadString(address, PATH_MAX) : ErrnoOr<std::string>(std::string());
@@ -310,7 +310,7 @@ absl::Status Keeper::ForwardAndReply(const seccomp_notif& n, const SyscallSpec& 
   if (spec.has(kNewFdPair)) return Recall(n.id, fmt::format("{}: two descriptors at once", spec.name));
   OMFS_ASSIGN_OR_RETURN(const auto rax, ForwardGuestCall(n, spec, args));
   if (!rax) return absl::OkStatus();
-  if (!spec.has(kNewFd) || *rax < 0) return Reply(n.id, *rax);
+  if (!ReturnsNewFd(spec, args) || *rax < 0) return Reply(n.id, *rax);
   // Whether the new descriptor closes on exec is asked of the object itself.
   OMFS_ASSIGN_OR_RETURN(const int64_t flags, ForwardPlain(SYS_fcntl, {static_cast<uint64_t>(*rax), F_GETFD}));
   return AdoptHomeDescriptor(n, static_cast<int>(*rax), (flags & FD_CLOEXEC) != 0);
