@@ -36,6 +36,8 @@ class GuestStub {
   static constexpr uint64_t kCodeSize = 2 * kPageSize;   // allowed page, trapping page with the trampolines
   static constexpr uint64_t kSize = 8 * kPageSize;       // with room for the keeper's own use while away
   static constexpr size_t kMaxSites = 120;
+  // Where x86-64 Linux maps libraries: above every program's own text.
+  static constexpr uint64_t kLibraries = 0x7f0000000000;
 
   // What stands at a site before and after.
   static constexpr size_t kSiteSize = 8;

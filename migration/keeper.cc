@@ -86,6 +86,10 @@ absl::Status Keeper::Build() {
   for (const Descriptor& d : image_.descriptors()) {
     if (d.kind() == Descriptor::kHome) home_.insert(d.number());
   }
+  for (const Vma& v : image_.vmas()) {
+    const bool library = v.file() != 0 && v.start() >= GuestStub::kLibraries;
+    if (library && (library_floor_ == 0 || v.start() < library_floor_)) library_floor_ = v.start();
+  }
   cwd_here_ = image_.cwd_on_mfs();
   paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,
                                              NodeId(static_cast<uint16_t>(image_.home())));

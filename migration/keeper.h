@@ -131,6 +131,7 @@ class Keeper {
   std::deque<siginfo_t> signals_;           // passed to the guest, not yet seen at delivery
   uint64_t signals_received_ = 0;
   uint64_t local_calls_ = 0;
+  uint64_t library_floor_ = 0;              // below it libraries that are loaded while away are mapped; 0 = anywhere
 };
 
 }  // namespace omfs::migration

@@ -106,6 +106,7 @@ absl::StatusOr<bool> Keeper::TakeFastPath(const seccomp_notif& n) {
     return false;
   }
   uint8_t bytes[GuestStub::kSiteSize];
+  spdlog::trace("event=fast_path_candidate pid={} site={:#x} stub={:#x}", image_.pid(), site, stub);
   if (!memory_->Read(site, bytes).ok() || !GuestStub::Patchable(std::as_bytes(std::span(bytes)))) return false;
   OMFS_RETURN_IF_ERROR(StopInCall(n.id));
   if (done_) return true;
