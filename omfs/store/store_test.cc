@@ -83,6 +83,8 @@ TEST_F(StoreTest, ClientsAndSlotsSurviveAndAreForgottenTogether) {
   EXPECT_TRUE(s->Slots(c.session)->empty());
   EXPECT_EQ(s->Slots(SessionId{13})->size(), 1U);
   EXPECT_TRUE(s->Clients()->empty());
+  s.reset();
+  EXPECT_TRUE(Open()->Slots(SessionId{13})->empty()) << "no client has that session";
 }
 
 TEST_F(StoreTest, SaysThatAnotherHasIt) {
