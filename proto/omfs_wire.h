@@ -18,7 +18,12 @@
  *    sequence = last + 1 is new, = last is a retransmission after a reconnect and answered from the
  *    reply cache (non-idempotent operations) or executed again (idempotent ones), anything else is
  *    EPROTO.  A slot carries one request at a time; replies may come in any order.
- *  - A connection's first request is HELLO, on slot 0; it makes or resumes a session.
+ *  - A connection's first request is HELLO, on slot 0; it makes or resumes a session.  HELLO stands
+ *    outside the slots' order: on a new session slot 0 goes on from HELLO's sequence (0 is usual, so that
+ *    every slot's first request has sequence 1), on a resumed one its sequence is only echoed.  Several
+ *    connections may serve one session: each says HELLO with the same client_id, boot and session.
+ *  - After a reconnect a client sends every request again that has no reply yet, with OMFS_F_REPLAY.
+ *    Replies of an OPEN, CREATE or LOOKUP_OPEN from the reply cache come without their payload (eof 0).
  *  - A peer that meets a bad magic, a version it does not speak, lengths above the limits or metadata
  *    that does not parse closes the connection after logging one line.
  */
@@ -179,7 +184,8 @@ struct omfs_hello_rep {
 	__le32 slots;       /* granted */
 	__le32 lease_ms;
 	__le32 max_payload;
-	__le32 resumed;     /* 1: the session existed and its slots and opens are kept */
+	__le32 resumed;     /* 1: the session existed and its slots are kept; so are its opens, if the
+			     * epoch is the one the client knows */
 	struct omfs_fh root;
 	struct omfs_attr root_attr;
 } __attribute__((__packed__));
@@ -215,7 +221,7 @@ struct omfs_setattr_req {
 } __attribute__((__packed__));
 /* reply: omfs_attr_rep */
 
-struct omfs_fh_req { struct omfs_fh fh; } __attribute__((__packed__));  /* READLINK, STATFS, LISTXATTR */
+struct omfs_fh_req { struct omfs_fh fh; } __attribute__((__packed__));  /* READLINK, STATFS */
 struct omfs_bytes_rep { __le32 len; __le32 reserved; } __attribute__((__packed__)); /* + len bytes of metadata */
 
 struct omfs_access_req { struct omfs_fh fh; __le32 mask; __le32 reserved; } __attribute__((__packed__));

@@ -48,11 +48,11 @@ absl::Status SendFrame(int fd, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ReceiveFrame(int fd) {
+absl::StatusOr<std::string> ReceiveFrame(int fd, size_t max) {
   uint32_t size = 0;
   OMFS_ASSIGN_OR_RETURN(size_t n, ReadFully(fd, &size, 4));
   if (n == 0) return absl::OutOfRangeError("closed");
-  if (n < 4 || size > kMaxFrame) return absl::DataLossError("broken frame on local socket");
+  if (n < 4 || size > max) return absl::DataLossError("broken frame on local socket");
   std::string bytes(size, '\0');
   OMFS_ASSIGN_OR_RETURN(n, ReadFully(fd, bytes.data(), size));
   if (n < size) return absl::DataLossError("truncated frame on local socket");

@@ -15,8 +15,8 @@ inline constexpr size_t kMaxFrame = 16 * 1024 * 1024;
 
 // Writes one frame; blocks.
 absl::Status SendFrame(int fd, const std::string& bytes);
-// Reads one frame; blocks. kOutOfRange "closed" at a clean end of stream.
-absl::StatusOr<std::string> ReceiveFrame(int fd);
+// Reads one frame of at most max bytes; blocks. kOutOfRange "closed" at a clean end of stream.
+absl::StatusOr<std::string> ReceiveFrame(int fd, size_t max = kMaxFrame);
 
 // Connects to / listens on a Unix stream socket. Listening replaces a dead socket file but fails with
 // "already in use" when somebody answers on it. mode: permissions of the socket file.

@@ -1,0 +1,52 @@
+#include "dfsa/identity.h"
+
+#include <endian.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace omfs::dfsa {
+namespace {
+
+struct HandleXattr {
+  uint16_t node;
+  uint16_t zero0;
+  uint32_t zero1;
+  omfs_fh handle;
+};
+static_assert(sizeof(HandleXattr) == 72);
+
+}  // namespace
+
+ErrnoOr<Identity> IdentifyPath(const std::string& path) {
+  HandleXattr x{};
+  const ssize_t n = getxattr(path.c_str(), "trusted.omfs.handle", &x, sizeof x);
+  if (n < 0) return Errno::Last();
+  if (n != sizeof x) return Errno(EPROTO);
+  return Identity{NodeId(le16toh(x.node)), x.handle};
+}
+
+std::string PathOf(const Identity& id, const std::string& mfs) {
+  std::string path = fmt::format("{}/{}/.omfs-fh:", mfs, id.node.value);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&id.handle);
+  for (size_t i = 0; i < sizeof id.handle; ++i) path += fmt::format("{:02x}", bytes[i]);
+  return path;
+}
+
+ErrnoOr<ScopedFd> OpenNative(int mount, const Identity& id, int flags) {
+  alignas(file_handle) char buffer[sizeof(file_handle) + OMFS_FH_BYTES];
+  auto* h = reinterpret_cast<file_handle*>(buffer);
+  if (id.handle.len > OMFS_FH_BYTES) return Errno(ESTALE);
+  h->handle_bytes = id.handle.len;
+  h->handle_type = static_cast<int>(le32toh(id.handle.type));
+  memcpy(h->f_handle, id.handle.data, id.handle.len);
+  ScopedFd fd(open_by_handle_at(mount, h, flags));
+  if (!fd) return Errno::Last();
+  return fd;
+}
+
+}  // namespace omfs::dfsa

@@ -1,0 +1,324 @@
+#include "migration/keeper.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "migration/capture.h"
+#include "migration/descriptors.h"
+#include "migration/keeper_internal.h"
+#include "migration/memory_transfer.h"
+#include "omfs/base/log.h"
+#include "omfs/net/frame.h"
+#include "proto/local.pb.h"
+
+namespace omfs::migration {
+
+Keeper::Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
+    : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
+
+Keeper::~Keeper() = default;
+
+absl::Status Keeper::Run() {
+  const absl::Status built = Build();
+  if (!built.ok()) {
+    LinkMessage m;
+    m.mutable_failed()->set_text(Text(built));
+    (void)link_->SendMessage(m);
+    return built;
+  }
+  const absl::Status s = Loop();
+  SendCounters();
+  return s;
+}
+
+absl::Status Keeper::Build() {
+  sigset_t chld;
+  sigemptyset(&chld);
+  sigaddset(&chld, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &chld, nullptr);
+  signal_fd_.reset(signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK));
+
+  OMFS_ASSIGN_OR_RETURN(const Frame first, link_->Receive());
+  OMFS_ASSIGN_OR_RETURN(LinkMessage m, ParseMessage(first));
+  if (!m.has_image()) return Internal("expected an image");
+  image_ = std::move(*m.mutable_image());
+  if (config_.root_squash && image_.credentials().euid() == 0) {
+    return FailedPrecondition("root_squash: no guests of root on this node");
+  }
+  builder_ = std::make_unique<GuestBuilder>(config_, image_);
+  OMFS_RETURN_IF_ERROR(builder_->Begin());
+  for (;;) {
+    OMFS_ASSIGN_OR_RETURN(const Frame f, link_->Receive());
+    if (f.type != FrameType::kMessage) {
+      OMFS_RETURN_IF_ERROR(builder_->Apply(f));
+      continue;
+    }
+    OMFS_ASSIGN_OR_RETURN(const LinkMessage end, ParseMessage(f));
+    if (end.has_pages_end()) break;
+    return Internal("unexpected message in an image");
+  }
+  OMFS_RETURN_IF_ERROR(builder_->Finish());
+  listener_ = builder_->TakeListener();
+  // Wake-ups stay on the CPU where they happen (Linux 6.6); older kernels do without.
+  constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);
+  ioctl(listener_.get(), kSetFlags, 1UL);
+  placeholder_.reset(open("/", O_PATH | O_CLOEXEC));
+  memory_ = std::make_unique<ProcessMemory>(builder_->task().pid());
+  for (const Descriptor& d : image_.descriptors()) {
+    if (d.kind() == Descriptor::kHome) home_.insert(d.number());
+  }
+  cwd_here_ = image_.cwd_on_mfs();
+  paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,
+                                             NodeId(static_cast<uint16_t>(image_.home())));
+  if (!image_.no_dfsa()) {
+    for (const NodeEntry& n : config_.nodes) {
+      const std::string root = n.id == config_.node
+                                   ? config_.export_path
+                                   : fmt::format("{}/{}", config_.mount_point, n.id.value);
+      ScopedFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      if (fd) paths_->AddNode(n.id, std::move(fd));
+    }
+  }
+  LinkMessage ready;
+  ready.mutable_ready();
+  OMFS_RETURN_IF_ERROR(link_->SendMessage(ready));
+  OMFS_ASSIGN_OR_RETURN(const Frame f, link_->Receive());
+  OMFS_ASSIGN_OR_RETURN(const LinkMessage go, ParseMessage(f));
+  if (!go.has_go()) return Internal("expected the order to run");
+  return builder_->task().Continue(0);
+}
+
+absl::Status Keeper::Loop() {
+  while (!done_) {
+    Frame f;
+    OMFS_ASSIGN_OR_RETURN(const bool got, link_->TryReceive(&f));
+    if (got) {
+      OMFS_ASSIGN_OR_RETURN(const LinkMessage m, ParseMessage(f));
+      OMFS_RETURN_IF_ERROR(OnMessage(m));
+      continue;
+    }
+    if (go_home_) {
+      OMFS_RETURN_IF_ERROR(Freeze());
+      if (done_) break;
+      return SendHome("");
+    }
+    pollfd p[3] = {{listener_.get(), POLLIN, 0}, {link_->fd(), POLLIN, 0}, {signal_fd_.get(), POLLIN, 0}};
+    if (poll(p, 3, -1) < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    if (p[2].revents != 0) {
+      signalfd_siginfo drained[8];
+      while (read(signal_fd_.get(), drained, sizeof drained) > 0) {
+      }
+      OMFS_RETURN_IF_ERROR(OnGuestStop());
+    }
+    if (!done_ && (p[0].revents & POLLIN) != 0) OMFS_RETURN_IF_ERROR(OnNotification());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::OnMessage(const LinkMessage& m) {
+  if (m.has_signal()) {
+    siginfo_t info{};
+    memcpy(&info, m.signal().siginfo().data(), std::min(m.signal().siginfo().size(), sizeof info));
+    return DeliverSignal(info);
+  }
+  if (m.has_go_home()) {
+    go_home_ = true;
+    return absl::OkStatus();
+  }
+  if (m.has_exited()) {
+    kill(builder_->task().pid(), SIGKILL);
+    done_ = true;
+    return absl::OkStatus();
+  }
+  return absl::DataLossError("unexpected message from home");
+}
+
+bool Keeper::WillBeHandled(int signal) const {
+  std::ifstream in(fmt::format("/proc/{}/status", builder_->task().pid()));
+  uint64_t blocked = 0, ignored = 0, caught = 0;
+  for (std::string line; std::getline(in, line);) {
+    const auto value = [&] { return strtoull(line.c_str() + 8, nullptr, 16); };
+    if (line.starts_with("SigBlk:")) blocked = value();
+    if (line.starts_with("SigIgn:")) ignored = value();
+    if (line.starts_with("SigCgt:")) caught = value();
+  }
+  const uint64_t bit = 1ULL << (signal - 1);
+  if ((blocked & bit) != 0) return false;
+  if ((caught & bit) != 0) return true;
+  if ((ignored & bit) != 0) return false;
+  return signal != SIGCHLD && signal != SIGURG && signal != SIGWINCH && signal != SIGCONT;
+}
+
+absl::Status Keeper::DeliverSignal(const siginfo_t& info) {
+  if (info.si_signo < 1 || info.si_signo > 64) return absl::OkStatus();
+  const pid_t pid = builder_->task().pid();
+  ++signals_received_;
+  signals_.push_back(info);
+  if (syscall(SYS_tgkill, pid, pid, info.si_signo) != 0 && errno != ESRCH) return ErrnoStatus(errno, "tgkill");
+  if (waiting_for_ && !cancel_sent_ && WillBeHandled(info.si_signo)) {
+    cancel_sent_ = true;
+    LinkMessage m;
+    m.mutable_cancel()->set_call(*waiting_for_);
+    return link_->SendMessage(m);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::OnGuestStop() {
+  TaskStop stop;
+  for (;;) {
+    if (done_) return absl::OkStatus();
+    OMFS_ASSIGN_OR_RETURN(const bool any, builder_->task().TryWait(&stop));
+    if (!any) return absl::OkStatus();
+    OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
+  }
+}
+
+absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
+  TracedTask& task = builder_->task();
+  LinkMessage m;
+  switch (stop.kind) {
+    case TaskStop::Kind::kExited:
+      // Only the keeper lets it exit, after its deputy has.
+      done_ = true;
+      return absl::OkStatus();
+    case TaskStop::Kind::kKilled:
+      done_ = true;
+      m.mutable_died()->set_signal(stop.signal);
+      return link_->SendMessage(m);
+    case TaskStop::Kind::kGroupStop:
+      m.mutable_stopped()->set_signal(stop.signal);
+      OMFS_RETURN_IF_ERROR(link_->SendMessage(m));
+      return task.Listen();
+    case TaskStop::Kind::kInterrupt:
+    case TaskStop::Kind::kEvent:
+      return task.Continue(0);
+    case TaskStop::Kind::kSignal:
+      break;
+  }
+  // The sender at home is the signal's sender, not this process.
+  const auto original = std::find_if(signals_.begin(), signals_.end(),
+                                     [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
+  if (original != signals_.end()) {
+    OMFS_ASSIGN_OR_RETURN(const siginfo_t seen, task.GetSiginfo());
+    if (seen.si_code == SI_TKILL && seen.si_pid == getpid()) OMFS_RETURN_IF_ERROR(task.SetSiginfo(*original));
+    signals_.erase(original);
+  }
+  return task.Continue(stop.signal);
+}
+
+absl::Status Keeper::StopInCall(uint64_t id) {
+  TracedTask& task = builder_->task();
+  OMFS_RETURN_IF_ERROR(task.Interrupt());
+  OMFS_RETURN_IF_ERROR(Reply(id, kRestartNoIntr));
+  std::vector<siginfo_t> signals;
+  for (;;) {
+    OMFS_ASSIGN_OR_RETURN(const TaskStop stop, task.Wait());
+    if (stop.kind == TaskStop::Kind::kInterrupt || stop.kind == TaskStop::Kind::kGroupStop) return absl::OkStatus();
+    if (stop.kind == TaskStop::Kind::kExited || stop.kind == TaskStop::Kind::kKilled) {
+      OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
+      return FailedPrecondition("the guest has ended");
+    }
+    if (stop.kind == TaskStop::Kind::kSignal) {
+      // Delivering it now would run its handler before the call is issued again, as natively.
+      OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
+      OMFS_RETURN_IF_ERROR(task.Interrupt());
+      continue;
+    }
+    OMFS_RETURN_IF_ERROR(task.Continue(0));
+  }
+}
+
+absl::Status Keeper::Freeze() {
+  TracedTask& task = builder_->task();
+  OMFS_RETURN_IF_ERROR(task.Interrupt());
+  for (;;) {
+    TaskStop stop;
+    OMFS_ASSIGN_OR_RETURN(const bool any, task.TryWait(&stop));
+    if (any) {
+      if (stop.kind == TaskStop::Kind::kInterrupt || stop.kind == TaskStop::Kind::kGroupStop) return absl::OkStatus();
+      OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
+      if (done_) return absl::OkStatus();
+      OMFS_RETURN_IF_ERROR(task.Interrupt());
+      continue;
+    }
+    // It may have just entered a call: have it issued again where the guest goes on.
+    pollfd p[2] = {{listener_.get(), POLLIN, 0}, {signal_fd_.get(), POLLIN, 0}};
+    if (poll(p, 2, -1) < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    if (p[1].revents != 0) {
+      signalfd_siginfo drained[8];
+      while (read(signal_fd_.get(), drained, sizeof drained) > 0) {
+      }
+    }
+    if ((p[0].revents & POLLIN) != 0) {
+      seccomp_notif n{};
+      if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &n) == 0) OMFS_RETURN_IF_ERROR(Reply(n.id, kRestartNoIntr));
+    }
+  }
+}
+
+void Keeper::SendCounters() {
+  LinkMessage m;
+  m.mutable_counters()->set_local(local_calls_);
+  (void)link_->SendMessage(m);
+}
+
+absl::Status Keeper::SendHome(const std::string& reason) {
+  SendCounters();
+  LinkMessage recall;
+  recall.mutable_returning()->set_reason(reason);
+  OMFS_RETURN_IF_ERROR(link_->SendMessage(recall));
+  TracedTask& task = builder_->task();
+  Image image;
+  const auto describe = [&]() -> absl::Status {
+    OMFS_RETURN_IF_ERROR(DescribeGuestDescriptors(task.pid(), home_, config_, &image));
+    OMFS_RETURN_IF_ERROR(LeaveRestartableSequence(task));
+    OMFS_RETURN_IF_ERROR(CaptureState(task, builder_->site(), builder_->scratch(), &image));
+    OMFS_ASSIGN_OR_RETURN(const auto maps, ReadMappings(task.pid()));
+    return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestStub::kSize}},
+                                 GuestBuilder::kFilePrefix, image_, &image);
+  };
+  OMFS_RETURN_IF_ERROR(describe());
+  image.set_signals_seen(signals_received_);
+  image.set_stub(builder_->stub());
+  *image.mutable_sites() = image_.sites();
+  // Signals that wait in the guest were sent to it by this process; their senders are those at home.
+  for (std::string& pending : *image.mutable_pending()) {
+    siginfo_t info{};
+    memcpy(&info, pending.data(), std::min(pending.size(), sizeof info));
+    const auto original = std::find_if(signals_.begin(), signals_.end(),
+                                       [&](const siginfo_t& s) { return s.si_signo == info.si_signo; });
+    if (original == signals_.end() || info.si_code != SI_TKILL || info.si_pid != getpid()) continue;
+    pending.assign(reinterpret_cast<const char*>(&*original), sizeof *original);
+    signals_.erase(original);
+  }
+  LinkMessage m;
+  *m.mutable_image() = image;
+  OMFS_RETURN_IF_ERROR(link_->SendMessage(m));
+  OMFS_RETURN_IF_ERROR(SendOwnPages(task, image, link_.get()));
+  LinkMessage end;
+  end.mutable_pages_end();
+  OMFS_RETURN_IF_ERROR(link_->SendMessage(end));
+  // Until home says Ready the guest is kept. Signals that come now are counted as not seen, and raised again there.
+  for (;;) {
+    OMFS_ASSIGN_OR_RETURN(const Frame f, link_->Receive());
+    OMFS_ASSIGN_OR_RETURN(const LinkMessage answer, ParseMessage(f));
+    if (answer.has_ready() || answer.has_exited()) break;
+  }
+  kill(task.pid(), SIGKILL);
+  done_ = true;
+  return absl::OkStatus();
+}
+
+}  // namespace omfs::migration

@@ -1,0 +1,38 @@
+#include "omfs-fuse/inode_table.h"
+
+#include <algorithm>
+
+namespace omfs {
+
+void FuseInode::AddOpen(const OpenRef& open) {
+  std::lock_guard lock(mu_);
+  opens_.push_back(open);
+}
+
+void FuseInode::RemoveOpen(const OpenRef& open) {
+  std::lock_guard lock(mu_);
+  const auto it = std::find(opens_.begin(), opens_.end(), open);
+  if (it != opens_.end()) opens_.erase(it);
+}
+
+OpenRef FuseInode::AnyOpen() const {
+  std::lock_guard lock(mu_);
+  return opens_.empty() ? nullptr : opens_.back();
+}
+
+FuseInode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
+  std::lock_guard lock(mu_);
+  std::unique_ptr<FuseInode>& inode = inodes_[Key{node, fh}];
+  if (!inode) inode = std::make_unique<FuseInode>(node, fh);
+  ++inode->lookups_;
+  return inode.get();
+}
+
+void InodeTable::Forget(fuse_ino_t ino, uint64_t count) {
+  FuseInode* inode = At(ino);
+  std::lock_guard lock(mu_);
+  inode->lookups_ -= std::min(inode->lookups_, count);
+  if (inode->lookups_ == 0) inodes_.erase(Key{inode->node, inode->fh});
+}
+
+}  // namespace omfs

@@ -1,0 +1,63 @@
+// InodeTable: what the kernel's node numbers stand for.
+//
+// A node number is the address of an FuseInode, which names an object by owner and handle. The kernel counts how often
+// it was told a number (lookup, creation) and gives the counts back with FORGET; an FuseInode lives until all are given back.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "omfs-fuse/fuse_api.h"
+#include "omfs/client/node_client.h"
+
+namespace omfs {
+
+class FuseInode {
+ public:
+  FuseInode(NodeClient* node, const Fh& fh) : node(node), fh(fh) {}
+
+  NodeClient* const node;
+  const Fh fh;
+
+  // Opens of the object by this mount: through one of them a file without a name is still reached.
+  void AddOpen(const OpenRef& open);
+  void RemoveOpen(const OpenRef& open);
+  OpenRef AnyOpen() const;
+
+ private:
+  friend class InodeTable;
+  uint64_t lookups_ = 0;  // guarded by InodeTable::mu_
+  mutable std::mutex mu_;
+  std::vector<OpenRef> opens_ ABSL_GUARDED_BY(mu_);
+};
+
+// Thread-safe.
+class InodeTable {
+ public:
+  // The object's FuseInode, with one lookup more.
+  FuseInode* Remember(NodeClient* node, const Fh& fh);
+  // ino must have been told to the kernel by Remember.
+  static FuseInode* At(fuse_ino_t ino) { return reinterpret_cast<FuseInode*>(ino); }
+  static fuse_ino_t Number(const FuseInode* inode) { return reinterpret_cast<fuse_ino_t>(inode); }
+  void Forget(fuse_ino_t ino, uint64_t count);
+
+ private:
+  struct Key {
+    NodeClient* node;
+    Fh fh;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct Hash {
+    size_t operator()(const Key& k) const {
+      return std::hash<Fh>()(k.fh) ^ (reinterpret_cast<uintptr_t>(k.node) >> 4);
+    }
+  };
+
+  std::mutex mu_;
+  std::unordered_map<Key, std::unique_ptr<FuseInode>, Hash> inodes_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace omfs

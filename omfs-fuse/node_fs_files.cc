@@ -1,0 +1,150 @@
+// Open files.
+#include <fcntl.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "omfs-fuse/node_fs.h"
+#include "omfs/wire/attr.h"
+
+namespace omfs {
+namespace {
+
+uint64_t NewHandle(NodeClient* node, FuseInode* inode, OpenRef open) {
+  auto handle = std::make_unique<FileHandle>();
+  handle->node = node;
+  handle->inode = inode;
+  handle->open = std::move(open);
+  inode->AddOpen(handle->open);
+  return reinterpret_cast<uint64_t>(handle.release());
+}
+
+// The reply buffer of a worker thread, at least size bytes; grows and stays.
+std::span<std::byte> ReadBuffer(size_t size) {
+  thread_local std::unique_ptr<std::byte[]> buffer;
+  thread_local size_t capacity = 0;
+  if (capacity < size) {
+    capacity = std::max<size_t>(size, 64 * 1024);
+    buffer = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  }
+  return {buffer.get(), size};
+}
+
+// In whose name I/O on an open file is sent. What the open permits was decided when it was opened, so no groups are
+// needed; the ids matter to the owner for set-id bits that a write clears. Pages of a shared mapping are written by
+// the kernel in nobody's name: there the opener stands for the writer.
+Caller IoCaller(const FuseRequest& r, const FileHandle& h, const fuse_file_info* fi) {
+  if (fi->writepage || r.ids().uid == h.open->opener().uid) return h.open->opener();
+  Caller caller;
+  caller.uid = r.ids().uid;
+  caller.gid = r.ids().gid;
+  return caller;
+}
+
+}  // namespace
+
+void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  ErrnoOr<Opened> opened = object->node->Open(r.caller(), object->fh, fi->flags);
+  if (!opened.ok()) return r.Fail(opened.error());
+  fi->fh = NewHandle(object->node, object->inode, opened->open);
+  fi->direct_io = 1;
+  r.Open(*fi);
+}
+
+void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode,
+                    fuse_file_info* fi) {
+  ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
+  if (!dir.ok()) return r.Fail(dir.error());
+  ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777);
+  if (!opened.ok()) return r.Fail(opened.error());
+  Made(r.ids(), parent, dir->node);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  fuse_entry_param e{};
+  e.ino = InodeTable::Number(inode);
+  e.attr = StatFrom(opened->entry.attr);
+  fi->fh = NewHandle(dir->node, inode, opened->open);
+  fi->direct_io = 1;
+  r.Create(e, *fi);
+}
+
+ErrnoOr<FileSystem::NewFile> NodeFs::TmpFile(const RequestIds& ids, fuse_ino_t dir_ino, int flags,
+                                             mode_t mode) {
+  ErrnoOr<Object> dir = Resolve(ids, dir_ino, Use::kMake);
+  if (!dir.ok()) return dir.error();
+  ErrnoOr<Opened> opened =
+      dir->node->Create(CallerOf(ids), dir->fh, "", flags | O_TMPFILE, mode & 07777);
+  if (!opened.ok()) return opened.error();
+  Made(ids, dir_ino, dir->node);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  return NewFile{InodeTable::Number(inode), opened->entry.attr,
+                 NewHandle(dir->node, inode, opened->open)};
+}
+
+void NodeFs::Read(FuseRequest& r, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  const std::span<std::byte> buffer = ReadBuffer(std::min<size_t>(size, OMFS_MAX_PAYLOAD));
+  ErrnoOr<size_t> n = h->node->Read(h->open->opener(), h->open, offset, buffer);
+  if (!n.ok()) return r.Fail(n.error());
+  r.Data(buffer.data(), *n);
+}
+
+void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, off_t offset,
+                   fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  const bool append = (fi->flags & O_APPEND) != 0 && !fi->writepage;
+  const std::span<const std::byte> bytes{reinterpret_cast<const std::byte*>(data), size};
+  ErrnoOr<Written> written =
+      h->node->Write(IoCaller(r, *h, fi), h->open, offset, bytes, append ? OMFS_WRITE_APPEND : 0);
+  if (!written.ok()) return r.Fail(written.error());
+  r.Written(written->bytes);
+}
+
+// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up.
+void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  if (!h->open->has_locked()) return r.Done(Errno());
+  FileLock everything;
+  everything.type = F_UNLCK;
+  r.Done(h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, 0, everything, nullptr));
+}
+
+void NodeFs::Release(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
+  std::unique_ptr<FileHandle> h(FileHandle::Of(fi));
+  h->inode->RemoveOpen(h->open);
+  h->node->Close(h->open->opener(), h->open, fi->flock_release ? fi->lock_owner : 0);
+  r.Done(Errno());
+}
+
+void NodeFs::Fsync(FuseRequest& r, fuse_ino_t, int data_only, fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  r.Done(h->node->Fsync(h->open->opener(), h->open, data_only != 0));
+}
+
+void NodeFs::Fallocate(FuseRequest& r, fuse_ino_t, int mode, off_t offset, off_t length,
+                       fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  r.Done(h->node->Fallocate(IoCaller(r, *h, fi), h->open, offset, length, mode));
+}
+
+void NodeFs::Seek(FuseRequest& r, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
+  FileHandle* h = FileHandle::Of(fi);
+  ErrnoOr<uint64_t> found = h->node->Seek(h->open->opener(), h->open, offset, whence);
+  if (!found.ok()) return r.Fail(found.error());
+  r.Seek(static_cast<off_t>(*found));
+}
+
+void NodeFs::CopyFileRange(FuseRequest& r, fuse_ino_t, off_t offset_in, fuse_file_info* fi_in,
+                           fuse_ino_t, off_t offset_out, fuse_file_info* fi_out, size_t length,
+                           int flags) {
+  FileHandle* in = FileHandle::Of(fi_in);
+  FileHandle* out = FileHandle::Of(fi_out);
+  if (in->node != out->node) return r.Fail(EXDEV);
+  ErrnoOr<uint64_t> copied = in->node->CopyRange(IoCaller(r, *out, fi_out), in->open, offset_in,
+                                                 out->open, offset_out, length, flags);
+  if (!copied.ok()) return r.Fail(copied.error());
+  r.Written(*copied);
+}
+
+}  // namespace omfs

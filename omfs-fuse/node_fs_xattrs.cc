@@ -1,0 +1,91 @@
+// Extended attributes and inode flags.
+#include <linux/fs.h>
+
+#include <array>
+#include <memory>
+
+#include "omfs-fuse/node_fs.h"
+#include "omfs/wire/endian.h"
+
+namespace omfs {
+namespace {
+
+// The identity of an object, for agents that move processes: never listed, for root only (the kernel asks for
+// CAP_SYS_ADMIN for all trusted attributes). le16 node, le16 0, le32 0, struct omfs_fh.
+constexpr std::string_view kHandleAttribute = "trusted.omfs.handle";
+
+struct HandleAttribute {
+  __le16 node;
+  __le16 reserved0;
+  __le32 reserved1;
+  omfs_fh fh;
+} __attribute__((__packed__));
+static_assert(sizeof(HandleAttribute) == 72);
+
+}  // namespace
+
+void NodeFs::GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t size) {
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  if (kHandleAttribute == name) {
+    if (r.ids().uid != 0) return r.Fail(ENODATA);
+    if (size == 0) return r.XattrSize(sizeof(HandleAttribute));
+    if (size < sizeof(HandleAttribute)) return r.Fail(ERANGE);
+    const HandleAttribute value{Le16(object->node->node().value), 0, 0, object->fh.raw};
+    return r.Data(&value, sizeof value);
+  }
+  std::vector<std::byte> buffer(std::min<size_t>(size, OMFS_XATTR_SIZE_MAX));
+  ErrnoOr<size_t> n = object->node->GetXattr(r.caller(), object->fh, name, buffer);
+  if (!n.ok()) return r.Fail(n.error());
+  if (size == 0) return r.XattrSize(*n);
+  r.Data(buffer.data(), *n);
+}
+
+void NodeFs::SetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, const char* value, size_t size,
+                      int flags) {
+  if (kHandleAttribute == name) return r.Fail(EPERM);
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  r.Done(object->node->SetXattr(r.caller(), object->fh, name,
+                                {reinterpret_cast<const std::byte*>(value), size}, flags));
+}
+
+void NodeFs::ListXattr(FuseRequest& r, fuse_ino_t ino, size_t size) {
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  std::vector<std::byte> buffer(std::min<size_t>(size, OMFS_XATTR_SIZE_MAX));
+  ErrnoOr<size_t> n = object->node->ListXattr(r.caller(), object->fh, buffer);
+  if (!n.ok()) return r.Fail(n.error());
+  if (size == 0) return r.XattrSize(*n);
+  r.Data(buffer.data(), *n);
+}
+
+void NodeFs::RemoveXattr(FuseRequest& r, fuse_ino_t ino, const char* name) {
+  if (kHandleAttribute == name) return r.Fail(EPERM);
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  r.Done(object->node->RemoveXattr(r.caller(), object->fh, name));
+}
+
+void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse_file_info*, unsigned,
+                   const void* in, size_t in_size, size_t) {
+  // The two ioctls are declared with long but carry an int (ioctl_iflags(2)); a 32-bit caller has numbers of its own.
+  const bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC32_GETFLAGS;
+  const bool set = cmd == FS_IOC_SETFLAGS || cmd == FS_IOC32_SETFLAGS;
+  if (!get && !set) return r.Fail(ENOTTY);
+  ErrnoOr<Object> object = Resolve(r.ids(), ino);
+  if (!object.ok()) return r.Fail(object.error());
+  std::optional<uint32_t> value;
+  if (set) {
+    if (in_size < sizeof(uint32_t)) return r.Fail(EINVAL);
+    uint32_t flags;
+    memcpy(&flags, in, sizeof flags);
+    value = flags;
+  }
+  ErrnoOr<uint32_t> flags = object->node->Flags(r.caller(), object->fh, value);
+  if (!flags.ok()) return r.Fail(flags.error());
+  if (set) return r.Ioctl(nullptr, 0);
+  r.Ioctl(&*flags, sizeof(uint32_t));
+}
+
+}  // namespace omfs

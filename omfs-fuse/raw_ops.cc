@@ -1,0 +1,181 @@
+#include "omfs-fuse/raw_ops.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cstring>
+
+#include "omfs/wire/attr.h"
+
+namespace omfs {
+namespace {
+
+constexpr uint32_t kOpTmpFile = 51;
+constexpr uint32_t kOpStatx = 52;
+constexpr uint64_t kInitExt = 1ull << 30;
+constexpr uint64_t kDirectIoAllowMmap = 1ull << 36;
+
+struct StatxTime {
+  int64_t sec;
+  uint32_t nsec;
+  int32_t reserved;
+};
+
+struct StatxOut {  // struct fuse_statx_out
+  uint64_t attr_valid;
+  uint32_t attr_valid_nsec;
+  uint32_t flags;
+  uint64_t spare[2];
+  // struct fuse_statx
+  uint32_t mask;
+  uint32_t blksize;
+  uint64_t attributes;
+  uint32_t nlink;
+  uint32_t uid;
+  uint32_t gid;
+  uint16_t mode;
+  uint16_t spare0;
+  uint64_t ino;
+  uint64_t size;
+  uint64_t blocks;
+  uint64_t attributes_mask;
+  StatxTime atime;
+  StatxTime btime;
+  StatxTime ctime;
+  StatxTime mtime;
+  uint32_t rdev_major;
+  uint32_t rdev_minor;
+  uint32_t dev_major;
+  uint32_t dev_minor;
+  uint64_t spare2[14];
+};
+static_assert(sizeof(StatxOut) == 32 + 256);
+
+template <typename T>
+bool Take(std::span<const std::byte>& in, T* out) {
+  if (in.size() < sizeof *out) return false;
+  memcpy(out, in.data(), sizeof *out);
+  in = in.subspan(sizeof *out);
+  return true;
+}
+
+std::vector<std::byte> Reply(uint64_t unique, int error, std::span<const std::byte> body = {}) {
+  std::vector<std::byte> message(sizeof(fuse_out_header) + body.size());
+  fuse_out_header h{};
+  h.len = static_cast<uint32_t>(message.size());
+  h.error = -error;
+  h.unique = unique;
+  memcpy(message.data(), &h, sizeof h);
+  if (!body.empty()) memcpy(message.data() + sizeof h, body.data(), body.size());
+  return message;
+}
+
+fuse_attr AttrFrom(const omfs_attr& wire) {
+  const struct stat st = StatFrom(wire);
+  fuse_attr a{};
+  a.ino = st.st_ino;
+  a.size = st.st_size;
+  a.blocks = st.st_blocks;
+  a.atime = st.st_atim.tv_sec;
+  a.atimensec = st.st_atim.tv_nsec;
+  a.mtime = st.st_mtim.tv_sec;
+  a.mtimensec = st.st_mtim.tv_nsec;
+  a.ctime = st.st_ctim.tv_sec;
+  a.ctimensec = st.st_ctim.tv_nsec;
+  a.mode = st.st_mode;
+  a.nlink = st.st_nlink;
+  a.uid = st.st_uid;
+  a.gid = st.st_gid;
+  // The kernel's new_encode_dev.
+  const unsigned maj = major(st.st_rdev), min = minor(st.st_rdev);
+  a.rdev = (min & 0xff) | (maj << 8) | ((min & ~0xffu) << 12);
+  a.blksize = st.st_blksize;
+  return a;
+}
+
+RequestIds IdsOf(const fuse_in_header& h, uint32_t umask) {
+  return {h.uid, h.gid, static_cast<pid_t>(h.pid), umask};
+}
+
+std::vector<std::byte> TmpFile(FileSystem* fs, const fuse_in_header& h,
+                               std::span<const std::byte> body) {
+  fuse_create_in in;
+  if (!Take(body, &in)) return Reply(h.unique, EINVAL);
+  ErrnoOr<FileSystem::NewFile> file =
+      fs->TmpFile(IdsOf(h, in.umask), h.nodeid, static_cast<int>(in.flags), in.mode);
+  if (!file.ok()) return Reply(h.unique, file.error().value);
+  struct {
+    fuse_entry_out entry;
+    fuse_open_out open;
+  } out{};
+  out.entry.nodeid = file->ino;
+  out.entry.attr = AttrFrom(file->attr);
+  out.open.fh = file->handle;
+  out.open.open_flags = FOPEN_DIRECT_IO;
+  return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
+}
+
+std::vector<std::byte> Statx(FileSystem* fs, const fuse_in_header& h) {
+  ErrnoOr<omfs_attr> attr = fs->Statx(IdsOf(h, 0), h.nodeid);
+  if (!attr.ok()) return Reply(h.unique, attr.error().value);
+  const struct statx stx = StatxFrom(*attr);
+  const auto time = [](const statx_timestamp& t) { return StatxTime{t.tv_sec, t.tv_nsec, 0}; };
+  StatxOut out{};
+  out.mask = STATX_BASIC_STATS | STATX_BTIME;
+  out.blksize = stx.stx_blksize;
+  out.attributes = stx.stx_attributes;
+  out.attributes_mask = stx.stx_attributes_mask;
+  out.nlink = stx.stx_nlink;
+  out.uid = stx.stx_uid;
+  out.gid = stx.stx_gid;
+  out.mode = stx.stx_mode;
+  out.ino = stx.stx_ino;
+  out.size = stx.stx_size;
+  out.blocks = stx.stx_blocks;
+  out.atime = time(stx.stx_atime);
+  out.btime = time(stx.stx_btime);
+  out.ctime = time(stx.stx_ctime);
+  out.mtime = time(stx.stx_mtime);
+  out.rdev_major = stx.stx_rdev_major;
+  out.rdev_minor = stx.stx_rdev_minor;
+  return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
+}
+
+}  // namespace
+
+std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> request) {
+  fuse_in_header h;
+  if (!Take(request, &h)) return {};
+  switch (h.opcode) {
+    case kOpTmpFile:
+      return TmpFile(fs, h, request);
+    case kOpStatx:
+      return Statx(fs, h);
+    default:
+      return {};
+  }
+}
+
+bool IsInit(std::span<const std::byte> request, uint64_t* offered) {
+  fuse_in_header h;
+  if (!Take(request, &h) || h.opcode != FUSE_INIT) return false;
+  fuse_init_in in{};
+  memcpy(&in, request.data(), std::min(request.size(), sizeof in));
+  *offered = in.flags;
+  if ((in.flags & kInitExt) != 0) *offered |= static_cast<uint64_t>(in.flags2) << 32;
+  return true;
+}
+
+void PatchInitReply(uint64_t offered, std::span<std::byte> reply) {
+  if (reply.size() < sizeof(fuse_out_header) + sizeof(fuse_init_out)) return;
+  if ((offered & kInitExt) == 0 || (offered & kDirectIoAllowMmap) == 0) return;
+  fuse_init_out out;
+  memcpy(&out, reply.data() + sizeof(fuse_out_header), sizeof out);
+  out.flags |= kInitExt;
+  out.flags2 |= static_cast<uint32_t>(kDirectIoAllowMmap >> 32);
+  memcpy(reply.data() + sizeof(fuse_out_header), &out, sizeof out);
+}
+
+}  // namespace omfs

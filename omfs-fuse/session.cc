@@ -1,0 +1,172 @@
+#include "omfs-fuse/session.h"
+
+#include <sys/uio.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "omfs-fuse/dispatcher.h"
+#include "omfs-fuse/mount_point.h"
+#include "omfs-fuse/raw_ops.h"
+#include "omfs/base/log.h"
+#include "omfs/base/status.h"
+
+namespace omfs {
+namespace {
+
+// Workers that wait for requests. More make bursts cheaper; too many let each request wake a thread whose data has
+// left the processor's caches.
+constexpr int kMostWaiting = 4;
+constexpr std::chrono::seconds kEndOfConnection{2};
+
+// Set while this thread handles FUSE_INIT: what the kernel offers.
+thread_local uint64_t offered_by_kernel = 0;
+
+ssize_t ReadDevice(int fd, void* buf, size_t size, void*) { return read(fd, buf, size); }
+
+ssize_t WriteDevice(int fd, iovec* iov, int count, void*) {
+  if (const uint64_t offered = std::exchange(offered_by_kernel, 0); offered != 0) {
+    std::vector<std::byte> reply;
+    for (int i = 0; i < count; ++i) {
+      const auto* p = static_cast<const std::byte*>(iov[i].iov_base);
+      reply.insert(reply.end(), p, p + iov[i].iov_len);
+    }
+    PatchInitReply(offered, reply);
+    return write(fd, reply.data(), reply.size());
+  }
+  return writev(fd, iov, count);
+}
+
+void LogFromLibfuse(fuse_log_level level, const char* format, va_list args) {
+  char line[512];
+  vsnprintf(line, sizeof line, format, args);
+  std::string text = line;
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  spdlog::log(level <= FUSE_LOG_ERR ? spdlog::level::err : spdlog::level::debug, "libfuse: {}", text);
+}
+
+}  // namespace
+
+class FuseSession::Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(std::shared_ptr<FileSystem> fs, std::string path, std::function<void()> ended)
+      : fs_(std::move(fs)), path_(std::move(path)), ended_(std::move(ended)) {}
+  ~Core() {
+    if (session_ != nullptr) fuse_session_destroy(session_);
+  }
+
+  absl::Status Start(const std::string& source, unsigned long flags) {
+    OMFS_ASSIGN_OR_RETURN(ScopedFd device, OpenFuseDevice());
+    char name[] = "omfs-fuse";
+    char* argv[] = {name, nullptr};
+    fuse_args args = FUSE_ARGS_INIT(1, argv);
+    session_ = fuse_session_new(&args, &DispatchTable(), sizeof(fuse_lowlevel_ops), fs_.get());
+    fuse_opt_free_args(&args);
+    if (session_ == nullptr) return Internal("libfuse refuses a session");
+    fuse_custom_io io{};
+    io.read = ReadDevice;
+    io.writev = WriteDevice;
+    fd_ = device.get();
+    if (fuse_session_custom_io(session_, &io, fd_) != 0) return Internal("libfuse refuses the device");
+    device.release();  // closed by fuse_session_destroy
+    OMFS_RETURN_IF_ERROR(MountFuse(fd_, path_, source, flags));
+    std::lock_guard lock(mu_);
+    StartWorker();
+    return absl::OkStatus();
+  }
+
+  bool Stop() {
+    if (absl::Status s = UnmountFuse(path_); !s.ok()) spdlog::error("{}", Text(s));
+    std::unique_lock lock(mu_);
+    return worker_ended_.wait_for(lock, kEndOfConnection, [&] { return workers_ == 0; });
+  }
+
+ private:
+  void StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    try {
+      std::thread([self = shared_from_this()] { self->Work(); }).detach();
+      ++workers_;
+      ++waiting_;
+    } catch (const std::system_error& e) {
+      spdlog::error("cannot start a thread path={} why={}", path_, Quoted(e.what()));
+    }
+  }
+
+  void Work() {
+    fuse_buf buffer{};
+    for (;;) {
+      const int n = fuse_session_receive_buf(session_, &buffer);
+      if (n == -EINTR || n == -EAGAIN) continue;
+      if (n <= 0) break;
+      {
+        std::lock_guard lock(mu_);
+        if (--waiting_ == 0) StartWorker();
+      }
+      Handle(buffer);
+      std::lock_guard lock(mu_);
+      if (waiting_ >= kMostWaiting) {
+        --workers_;
+        worker_ended_.notify_all();
+        free(buffer.mem);
+        return;
+      }
+      ++waiting_;
+    }
+    free(buffer.mem);
+    std::unique_lock lock(mu_);
+    --waiting_;
+    const bool first = !std::exchange(over_, true);
+    lock.unlock();
+    if (first) ended_();
+    lock.lock();
+    --workers_;
+    worker_ended_.notify_all();
+  }
+
+  void Handle(const fuse_buf& buffer) {
+    const std::span<const std::byte> request{static_cast<const std::byte*>(buffer.mem), buffer.size};
+    uint64_t offered = 0;
+    if (IsInit(request, &offered)) offered_by_kernel = offered;
+    const std::vector<std::byte> reply = AnswerRaw(fs_.get(), request);
+    if (reply.empty()) {
+      fuse_session_process_buf(session_, &buffer);
+    } else if (write(fd_, reply.data(), reply.size()) < 0) {
+      return;  // the caller or the mount is gone
+    }
+  }
+
+  const std::shared_ptr<FileSystem> fs_;
+  const std::string path_;
+  const std::function<void()> ended_;
+  fuse_session* session_ = nullptr;
+  int fd_ = -1;  // session_'s
+
+  std::mutex mu_;
+  std::condition_variable worker_ended_;
+  int workers_ ABSL_GUARDED_BY(mu_) = 0;
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;  // those without a request
+  bool over_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+FuseSession::FuseSession(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+FuseSession::~FuseSession() = default;
+
+absl::StatusOr<std::unique_ptr<FuseSession>> FuseSession::Start(std::shared_ptr<FileSystem> fs,
+                                                                const std::string& path,
+                                                                const std::string& source,
+                                                                unsigned long flags,
+                                                                std::function<void()> ended) {
+  fuse_set_log_func(LogFromLibfuse);
+  auto core = std::make_shared<Core>(std::move(fs), path, std::move(ended));
+  OMFS_RETURN_IF_ERROR(core->Start(source, flags));
+  return std::unique_ptr<FuseSession>(new FuseSession(std::move(core)));
+}
+
+bool FuseSession::Stop() { return core_->Stop(); }
+
+}  // namespace omfs

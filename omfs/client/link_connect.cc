@@ -1,0 +1,300 @@
+// The link's own thread: makes the connection, resumes the session or starts another, keeps it alive.
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "omfs/base/log.h"
+#include "omfs/base/status.h"
+#include "omfs/client/hlc.h"
+#include "omfs/client/link.h"
+#include "omfs/wire/endian.h"
+#include "omfs/wire/request.h"
+
+namespace omfs {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstBackoff{100};
+constexpr milliseconds kLastBackoff{2000};
+
+uint64_t WallNanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+void Link::Run() {
+  milliseconds backoff = kFirstBackoff;
+  for (;;) {
+    bool up;
+    {
+      Lock lock(mu_);
+      if (state_ == State::kClosed) return;
+      up = state_ == State::kUp;
+    }
+    if (up) {
+      backoff = kFirstBackoff;
+      KeepAlive();
+      continue;
+    }
+    CheckLease();
+    absl::Status s = TryConnect();
+    if (s.ok()) continue;
+    ReportUnreachable(s);
+    CheckLease();
+    {
+      Lock lock(mu_);
+      if (state_ == State::kConnecting) {
+        state_ = State::kDown;
+        state_changed_.notify_all();
+      }
+    }
+    Sleep(backoff, nullptr);
+    backoff = std::min(backoff * 2, kLastBackoff);
+  }
+}
+
+void Link::Sleep(milliseconds timeout, const std::shared_ptr<TlsStream>& stream) {
+  pollfd fds[2] = {{event_.get(), POLLIN, 0}, {stream ? stream->fd() : -1, POLLRDHUP, 0}};
+  poll(fds, 2, static_cast<int>(timeout.count()));
+  uint64_t drained;
+  if (fds[0].revents != 0 && read(event_.get(), &drained, sizeof drained) < 0) return;
+  if (stream && (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+    Lose(stream, absl::UnavailableError("closed by peer"));
+  }
+}
+
+void Link::SetTimeouts(int fd, milliseconds read, milliseconds write) {
+  const auto as_timeval = [](milliseconds t) {
+    return timeval{static_cast<time_t>(t.count() / 1000),
+                   static_cast<suseconds_t>(t.count() % 1000 * 1000)};
+  };
+  const timeval r = as_timeval(read), w = as_timeval(write);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &r, sizeof r);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &w, sizeof w);
+}
+
+void Link::Poke() {
+  const uint64_t one = 1;
+  if (write(event_.get(), &one, sizeof one) < 0) return;  // full: it is awake
+}
+
+void Link::KeepAlive() {
+  std::shared_ptr<TlsStream> stream;
+  milliseconds interval, silence;
+  {
+    Lock lock(mu_);
+    stream = stream_;
+    interval = lease_ / 3;
+    silence = std::chrono::duration_cast<milliseconds>(Clock::now() - last_heard_);
+  }
+  if (!stream) return;
+  if (silence < interval) {
+    Sleep(interval - silence + milliseconds(1), stream);
+  } else {
+    SendOwn(OMFS_OP_PING);
+  }
+}
+
+bool Link::SendOwn(uint16_t op) {
+  auto call = std::make_unique<Call>();
+  call->op = op;
+  std::shared_ptr<TlsStream> stream;
+  uint64_t session;
+  {
+    Lock lock(mu_);
+    while (state_ == State::kUp && free_.empty()) slot_freed_.wait(lock);
+    if (state_ != State::kUp) return false;
+    AssignSlot(call.get());
+    stream = stream_;
+    session = session_;
+  }
+  Send(stream, *call, session, 0);
+  Lock lock(mu_);
+  if (Await(lock, call.get(), true)) return true;
+  // Its number is used up, so it must be sent again when the session is resumed; the slot keeps it.
+  call->until_lost_ = false;
+  call->detached_ = true;
+  ++detached_;
+  call.release();
+  return false;
+}
+
+absl::Status Link::TryConnect() {
+  uint64_t session, boot;
+  {
+    Lock lock(mu_);
+    while (role_taken_) role_dropped_.wait(lock);
+    if (session_ == 0) boot_ = WallNanoseconds();
+    session = session_;
+    boot = boot_;
+  }
+  OMFS_ASSIGN_OR_RETURN(std::unique_ptr<TlsStream> stream,
+                        TlsStream::Connect(tls_, options_.address, options_.port, options_.node,
+                                           static_cast<int>(options_.connect_timeout.count())));
+  SetTimeouts(stream->fd(), options_.connect_timeout, options_.connect_timeout);
+  OMFS_ASSIGN_OR_RETURN(const omfs_hello_rep rep, Hello(*stream, session, boot));
+  const milliseconds lease(Le32(rep.lease_ms));
+  SetTimeouts(stream->fd(), lease / 2, lease / 2);
+  const bool resumed = session != 0 && Le32(rep.resumed) == 1 && Le64(rep.session) == session;
+  bool same_epoch;
+  {
+    Lock lock(mu_);
+    same_epoch = epoch_ == Le64(rep.epoch);
+    epoch_ = Le64(rep.epoch);
+    lease_ = lease;
+    last_heard_ = Clock::now();
+    root_.fh.raw = rep.root;
+    root_.attr = rep.root_attr;
+  }
+  last_reported_.clear();
+  if (resumed) {
+    Resume(std::move(stream), same_epoch);
+  } else {
+    StartSession(std::move(stream), rep);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<omfs_hello_rep> Link::Hello(TlsStream& stream, uint64_t session, uint64_t boot) {
+  omfs_hello_req req{};
+  std::copy(client_id_.begin(), client_id_.end(), req.client_id);
+  req.boot = Le64(boot);
+  req.version_min = Le16(OMFS_VERSION_MIN);
+  req.version_max = Le16(OMFS_VERSION);
+  req.slots = Le32(options_.slots);
+  req.node = Le16(tls_->node().value);
+  MetaWriter meta;
+  EncodeRequest(OMFS_OP_HELLO, Credentials(), req, &meta);
+  Header h;
+  h.op = OMFS_OP_HELLO;
+  h.session = session;
+  h.meta_len = meta.size();
+  h.hlc = ClientClock::Get().Now();
+  std::array<std::byte, OMFS_HDR_SIZE> packed;
+  h.Pack(packed);
+  const std::array<iovec, 2> parts = {{
+      {packed.data(), packed.size()},
+      {const_cast<std::byte*>(meta.bytes().data()), meta.size()},
+  }};
+  OMFS_RETURN_IF_ERROR(stream.Write(parts));
+  OMFS_RETURN_IF_ERROR(stream.ReadExact(packed));
+  Header reply;
+  OMFS_RETURN_IF_ERROR(Header::Unpack(packed, &reply));
+  ClientClock::Get().Observe(reply.hlc);
+  if (!reply.reply() || reply.op != OMFS_OP_HELLO || reply.payload_len != 0) {
+    return InvalidArgument("answers HELLO with {}", OpName(reply.op));
+  }
+  if (reply.status != 0) return FailedPrecondition("refuses the session: {}", strerror(reply.status));
+  std::vector<std::byte> bytes(reply.meta_len);
+  OMFS_RETURN_IF_ERROR(stream.ReadExact(bytes));
+  MetaReader in(bytes);
+  omfs_hello_rep rep;
+  OMFS_RETURN_IF_ERROR(in.Pod(&rep));
+  if (Le16(rep.version) != OMFS_VERSION || Le64(rep.session) == 0 || Le32(rep.lease_ms) < 100 ||
+      Le32(rep.slots) < 2 || Le32(rep.slots) > OMFS_MAX_SLOTS || rep.root.len == 0) {
+    return InvalidArgument("sends a HELLO reply that makes no sense");
+  }
+  return rep;
+}
+
+void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
+  std::vector<Call*> calls;
+  uint64_t session;
+  const void* reader;
+  {
+    Lock lock(mu_);
+    if (state_ == State::kClosed) return;
+    session = session_;
+    for (const Slot& slot : slots_) {
+      if (slot.call == nullptr) continue;
+      slot.call->replaying_ = true;
+      if (!opens_kept) slot.call->crossed_epoch_ = true;
+      calls.push_back(slot.call);
+    }
+    if (!opens_kept) ++generation_;
+    stream_ = stream;
+    state_ = State::kUp;
+    // Somebody must read while the calls are sent again, or both ends might wait for the other to read.
+    role_taken_ = true;
+    reader = HandOver();
+    state_changed_.notify_all();
+  }
+  if (reader != nullptr) Parker::Wake(reader);
+  spdlog::info("session resumed node={} opens_kept={} calls_sent_again={}", options_.node.value,
+               opens_kept, calls.size());
+  for (Call* call : calls) {
+    Send(stream, *call, session, OMFS_F_REPLAY);
+    bool cancel;
+    {
+      Lock lock(mu_);
+      cancel = call->cancelled_;
+    }
+    if (cancel) SendCancel(call);
+    Lock lock(mu_);
+    call->replaying_ = false;
+    if (!call->done_) continue;
+    if (call->detached_) {
+      delete call;
+    } else {
+      call->parker_.Post();
+      Parker::Wake(call->parker_.address());
+    }
+  }
+}
+
+void Link::StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep& rep) {
+  bool first;
+  {
+    Lock lock(mu_);
+    if (state_ == State::kClosed) return;
+    EndCalls(Outcome::kLost);
+    first = generation_ == 1;
+    session_ = Le64(rep.session);
+    slots_.assign(Le32(rep.slots), Slot());
+    free_.clear();
+    for (uint16_t i = static_cast<uint16_t>(slots_.size() - 1); i >= 1; --i) free_.push_back(i);
+    ++generation_;
+    stream_ = stream;
+    state_ = State::kUp;
+    state_changed_.notify_all();
+  }
+  spdlog::info("{} node={} address={} port={}", first ? "connected" : "session started anew",
+               options_.node.value, options_.address, options_.port);
+}
+
+void Link::EndCalls(Outcome outcome) {
+  for (const Slot& slot : slots_) {
+    if (slot.call == nullptr) continue;
+    if (const void* sleeper = Complete(slot.call, outcome); sleeper != nullptr) {
+      Parker::Wake(sleeper);
+    }
+  }
+}
+
+void Link::CheckLease() {
+  Lock lock(mu_);
+  if (state_ != State::kLost) return;
+  const auto end = std::max(last_heard_ + lease_, trouble_since_ + options_.patience);
+  if (Clock::now() < end) return;
+  while (role_taken_) role_dropped_.wait(lock);
+  if (state_ != State::kLost) return;
+  EndCalls(Outcome::kExpired);
+  session_ = 0;
+  state_ = State::kDown;
+  state_changed_.notify_all();
+}
+
+void Link::ReportUnreachable(const absl::Status& why) {
+  const std::string text = Text(why);
+  if (text == last_reported_) return;  // one line per reason, not per attempt
+  last_reported_ = text;
+  spdlog::warn("cannot reach node={} why={}", options_.node.value, Quoted(text));
+}
+
+}  // namespace omfs

@@ -1,0 +1,50 @@
+// The data plane's server: the owner's side of oMFS. It serves one export, Config::export_path, to
+// the nodes of the cluster over mutual TLS.
+//
+// The way of a request: listener -> connection -> session -> dispatcher -> one file of ops/ ->
+// export, handle, open table. docs/architecture.md and the files' own comments tell the rest.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "omfs/base/config.h"
+#include "omfs/base/errno_or.h"
+#include "omfs/net/tls.h"
+#include "omfs/store/store.h"
+#include "proto/omfs_wire.h"
+
+namespace omfs {
+
+struct ServerStats {
+  uint64_t sessions = 0;  // alive, their lease not passed
+  uint64_t opens = 0;     // of all sessions
+};
+
+// Thread-safe. Needs root: operations run with their callers' ids.
+class DataServer {
+ public:
+  // Opens the export and listens on config.listen:data_port (0: any free port, see port()). Errors
+  // name what cannot be used: the export path, a file system without file handles, address and
+  // port.
+  static absl::StatusOr<std::unique_ptr<DataServer>> Start(const Config& config,
+                                                           std::shared_ptr<TlsContext> tls,
+                                                           std::shared_ptr<Store> store);
+  ServerStats stats() const;
+  // The handle with which clients reach an open object of the export (any kind of descriptor). EXDEV: it lies elsewhere.
+  ErrnoOr<omfs_fh> Identify(int fd) const;
+  uint16_t port() const;
+
+  // Takes no more requests, answers those under way, closes all connections, sessions and opens.
+  // Idempotent.
+  void Stop();
+  ~DataServer();
+
+ private:
+  class Impl;
+  explicit DataServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace omfs
