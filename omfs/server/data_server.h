@@ -1,8 +1,8 @@
-// The data plane's server: the owner's side of oMFS. It serves one export, Config::export_path, to the nodes of
-// the cluster over mutual TLS.
+// The data plane's server: the owner's side of oMFS. It serves one export, Config::export_path, to
+// the nodes of the cluster over mutual TLS.
 //
-// The way of a request: listener -> connection -> session -> dispatcher -> one file of ops/ -> export, handle,
-// open table. docs/architecture.md and the files' own comments tell the rest.
+// The way of a request: listener -> connection -> session -> dispatcher -> one file of ops/ ->
+// export, handle, open table. docs/architecture.md and the files' own comments tell the rest.
 #pragma once
 
 #include <cstdint>
@@ -23,15 +23,17 @@ struct ServerStats {
 // Thread-safe. Needs root: operations run with their callers' ids.
 class DataServer {
  public:
-  // Opens the export and listens on config.listen:data_port (0: any free port, see port()). Errors name what
-  // cannot be used: the export path, a file system without file handles, address and port.
+  // Opens the export and listens on config.listen:data_port (0: any free port, see port()). Errors
+  // name what cannot be used: the export path, a file system without file handles, address and
+  // port.
   static absl::StatusOr<std::unique_ptr<DataServer>> Start(const Config& config,
                                                            std::shared_ptr<TlsContext> tls,
                                                            std::shared_ptr<Store> store);
   ServerStats stats() const;
   uint16_t port() const;
 
-  // Takes no more requests, answers those under way, closes all connections, sessions and opens. Idempotent.
+  // Takes no more requests, answers those under way, closes all connections, sessions and opens.
+  // Idempotent.
   void Stop();
   ~DataServer();
 

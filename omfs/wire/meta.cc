@@ -6,6 +6,12 @@
 #include "omfs/wire/endian.h"
 
 namespace omfs {
+namespace {
+
+// "Leave unchanged" to setresuid(2) and chown(2): nobody has it.
+constexpr uint32_t kNoId = ~0U;
+
+}  // namespace
 
 bool ValidName(std::string_view name) {
   return !name.empty() && name.size() <= OMFS_NAME_MAX && name != "." && name != ".." &&
@@ -62,6 +68,7 @@ absl::Status MetaReader::Creds(Credentials* out) {
   out->gid = Le32(c.gid);
   out->umask = Le32(c.umask);
   if (out->umask & ~0777U) return InvalidArgument("umask {:o}", out->umask);
+  if (out->uid == kNoId || out->gid == kNoId) return InvalidArgument("user or group id -1");
   const size_t n = Le32(c.ngroups);
   if (n > OMFS_GROUPS_MAX || n * 4 > rest_.size()) {
     return InvalidArgument("{} groups, but {} bytes of metadata are left", n, rest_.size());
@@ -70,6 +77,7 @@ absl::Status MetaReader::Creds(Credentials* out) {
   for (uint32_t& g : out->groups) {
     OMFS_RETURN_IF_ERROR(Pod(&g));
     g = Le32(g);
+    if (g == kNoId) return InvalidArgument("supplementary group -1");
   }
   return absl::OkStatus();
 }

@@ -233,6 +233,11 @@ absl::Status CheckRequest(uint16_t op, std::span<const std::byte> meta, uint32_t
   return wire_internal::Decode(op, meta, &creds, fixed, layout->fixed_size, &parts);
 }
 
+uint32_t MaxPayload(uint16_t op) {
+  const Layout* layout = LayoutOf(op);
+  return layout != nullptr ? layout->max_payload : 0;
+}
+
 bool IsNonIdempotent(uint16_t op) {
   const Layout* layout = LayoutOf(op);
   return layout != nullptr && layout->non_idempotent;

@@ -58,6 +58,9 @@ void EncodeRequest(uint16_t op, const Credentials& creds, Fixed fixed, MetaWrite
 // kNotFound: no such operation. Else as DecodeRequest.
 absl::Status CheckRequest(uint16_t op, std::span<const std::byte> meta, uint32_t payload_len);
 
+// The longest payload a request of the operation may carry; 0 also for what is no operation.
+uint32_t MaxPayload(uint16_t op);
+
 // True for the operations that change something that a second execution would change again: their
 // requests carry OMFS_F_CACHE.
 bool IsNonIdempotent(uint16_t op);

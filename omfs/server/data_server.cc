@@ -1,0 +1,131 @@
+#include "omfs/server/data_server.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "omfs/base/log.h"
+#include "omfs/base/status.h"
+#include "omfs/server/identity.h"
+#include "omfs/server/listener.h"
+#include "omfs/server/lock_table.h"
+
+// Shutting down goes against the way of a request: first no more requests come in, then those under
+// way are finished (those that wait for locks are given up), then the connections close, then the
+// sessions end. The store keeps the sessions: a client that finds the next omfsd resumes its own.
+
+namespace omfs {
+namespace {
+
+constexpr size_t kWorkers = 64;
+constexpr auto kTick = std::chrono::seconds(1);
+
+}  // namespace
+
+class DataServer::Impl {
+ public:
+  Impl(const Config& config, std::shared_ptr<TlsContext> tls, std::shared_ptr<Store> store,
+       std::unique_ptr<Export> tree)
+      : config_(config),
+        store_(std::move(store)),
+        tree_(std::move(tree)),
+        locks_([this](const omfs_fh& object) { lock_waiters_.Wake(object); }),
+        services_{*tree_, locks_, lock_waiters_, config_.root_squash},
+        sessions_(store_.get(), std::chrono::milliseconds(config_.lease_ms),
+                  [this](Session& s) { OnSessionEnd(s); }),
+        workers_(kWorkers),
+        dispatcher_(services_, &sessions_, store_.get(), &workers_),
+        greeting_(&config_, store_->epoch(), tree_.get(), &sessions_),
+        listener_(std::move(tls), &greeting_, &dispatcher_, &clock_) {}
+
+  ~Impl() { Stop(); }
+
+  absl::Status Start() {
+    OMFS_RETURN_IF_ERROR(sessions_.Load());
+    lock_waiters_.Start([this](const auto& op) { return dispatcher_.TryAgain(op); },
+                        [this](const auto& op, Errno e) { dispatcher_.GiveUp(op, e); });
+    OMFS_RETURN_IF_ERROR(listener_.Start(config_.listen, config_.data_port));
+    ticking_ = std::thread([this] { Tick(); });
+    SPDLOG_INFO("data server: export={} address={} port={} epoch={}", Quoted(config_.export_path),
+                config_.listen, listener_.port(), store_->epoch());
+    return absl::OkStatus();
+  }
+
+  void Stop() {
+    std::call_once(stop_once_, [this] {
+      {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+      }
+      tick_.notify_all();
+      if (ticking_.joinable()) ticking_.join();
+      listener_.StopReading();
+      lock_waiters_.Stop();
+      workers_.Drain();
+      listener_.Close();
+      sessions_.Suspend();
+    });
+  }
+
+  ServerStats stats() const { return {sessions_.sessions(), sessions_.opens()}; }
+  uint16_t port() const { return listener_.port(); }
+
+ private:
+  void OnSessionEnd(Session& session) {
+    lock_waiters_.EndSession(session.id());
+    locks_.EndSession(session.id());
+  }
+
+  void Tick() {
+    ThreadIdentity::Enter();
+    const auto interval = std::min<std::chrono::milliseconds>(
+        kTick, std::chrono::milliseconds(config_.lease_ms / 4 + 1));
+    std::unique_lock lock(mutex_);
+    while (!tick_.wait_for(lock, interval, [this] { return stopping_; })) {
+      lock.unlock();
+      sessions_.Expire();
+      listener_.Sweep();
+      tree_->Sweep();
+      lock.lock();
+    }
+  }
+
+  const Config config_;
+  const std::shared_ptr<Store> store_;
+  const std::unique_ptr<Export> tree_;
+  HybridClock clock_;
+  LockWaiters lock_waiters_;
+  LockTable locks_;
+  Services services_;
+  SessionTable sessions_;
+  WorkerPool workers_;
+  Dispatcher dispatcher_;
+  Greeting greeting_;
+  Listener listener_;
+
+  std::once_flag stop_once_;
+  std::mutex mutex_;
+  std::condition_variable tick_;
+  bool stopping_ = false;  // guarded by mutex_
+  std::thread ticking_;
+};
+
+absl::StatusOr<std::unique_ptr<DataServer>> DataServer::Start(const Config& config,
+                                                              std::shared_ptr<TlsContext> tls,
+                                                              std::shared_ptr<Store> store) {
+  OMFS_RETURN_IF_ERROR(ThreadIdentity::Prepare());
+  OMFS_ASSIGN_OR_RETURN(auto tree,
+                        Export::Open(config.export_path, store->handle_secret(), store->epoch()));
+  auto impl = std::make_unique<Impl>(config, std::move(tls), std::move(store), std::move(tree));
+  OMFS_RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<DataServer>(new DataServer(std::move(impl)));
+}
+
+DataServer::DataServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DataServer::~DataServer() = default;
+
+ServerStats DataServer::stats() const { return impl_->stats(); }
+uint16_t DataServer::port() const { return impl_->port(); }
+void DataServer::Stop() { impl_->Stop(); }
+
+}  // namespace omfs

@@ -1,0 +1,84 @@
+// The tree a node shows to the others.
+//
+// The export is a private clone of the mount at the configured path (open_tree(2), not recursive):
+// detached from every namespace, with no other mount in it, so that no operation can meet one - not
+// /proc, not /mfs itself. Device files cannot be opened on it (nodev), whatever happens. Every
+// descriptor the server works with comes from this clone: by handle, or by a single name from a
+// directory's descriptor. There is no operation that takes a path.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "omfs/base/errno_or.h"
+#include "omfs/server/handle.h"
+#include "omfs/server/inode_cache.h"
+
+namespace omfs {
+
+// Thread-safe. Operations run with the thread's identity (identity.h) unless they say otherwise.
+class Export {
+ public:
+  // secret: signs handles. epoch: of the server, part of the change counters. Errors name the path.
+  static absl::StatusOr<std::unique_ptr<Export>> Open(const std::string& path,
+                                                      const std::array<uint8_t, 16>& secret,
+                                                      uint64_t epoch);
+
+  const InodeRef& root() const { return root_; }
+
+  // The object of a client's handle; switches to the daemon's identity if it must be decoded.
+  // ESTALE: it is gone, or not a handle of this export.
+  ErrnoOr<InodeRef> Resolve(const omfs_fh& handle);
+
+  // The object of an entry of a directory; symbolic links are not followed.
+  ErrnoOr<InodeRef> Lookup(const Inode& dir, std::string_view name);
+  // The object of a descriptor that was opened on the export (any kind).
+  ErrnoOr<InodeRef> Adopt(int fd);
+
+  ErrnoOr<omfs_attr> Attributes(const Inode& inode) const;
+
+  // What a client gets for a found or made object.
+  ErrnoOr<omfs_entry_rep> Entry(const Inode& inode) const;
+
+  // Counts a change of the object, for omfs_attr::change. Called after the change, before its
+  // reply.
+  void Changed(const Inode& inode) { Changed(inode.handle()); }
+  void Changed(const omfs_fh& handle);
+
+  // For unlink and rename: the handle of the entry, to be forgotten once the entry is gone. An
+  // error: there is nothing to forget.
+  ErrnoOr<omfs_fh> HandleOfEntry(const Inode& dir, std::string_view name) const;
+  // A name of the object is gone: counts the change, and stops keeping the object for its own sake.
+  void Removed(const omfs_fh& handle);
+
+  // Called every second or so.
+  void Sweep();
+
+ private:
+  Export(const std::array<uint8_t, 16>& secret, uint64_t epoch, size_t cached_inodes);
+
+  // The object of an O_PATH descriptor.
+  ErrnoOr<InodeRef> Take(ScopedFd path);
+  uint64_t Change(const Inode& inode, const struct statx& stx) const;
+
+  HandleCodec codec_;
+  ScopedFd mount_;  // ordinary descriptor of the clone's root: open_by_handle_at refuses O_PATH
+  InodeCache inodes_;
+  InodeRef root_;
+
+  // Change counters, by hash of the handle: two objects that share one only see changes that were
+  // none.
+  static constexpr size_t kCounters = 1 << 16;
+  const uint64_t counter_base_;
+  std::unique_ptr<std::atomic<uint64_t>[]> counters_;
+  std::atomic<bool> forgery_logged_{false};
+};
+
+}  // namespace omfs

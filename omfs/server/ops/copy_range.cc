@@ -1,0 +1,34 @@
+// COPY_RANGE: the bytes never leave the owner. A worker's. One request copies at most 64 MiB: the
+// caller goes on after a short count, as copy_file_range(2) demands, and can be interrupted
+// between.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+namespace {
+
+constexpr uint64_t kMostAtOnce = 64 << 20;
+
+}  // namespace
+
+OpResult CopyRange(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_copy_range_req>());
+  OMFS_TRY(const OpenRef from, op.FindOpen(r.fixed.open_in));
+  OMFS_TRY(const OpenRef to, op.FindOpen(r.fixed.open_out));
+  if (!op.may_block()) return WouldBlock();
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  auto offset_in = static_cast<off64_t>(Le64(r.fixed.offset_in));
+  auto offset_out = static_cast<off64_t>(Le64(r.fixed.offset_out));
+  const size_t size = std::min(Le64(r.fixed.len), kMostAtOnce);
+  const ssize_t n = copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, size,
+                                    Le32(r.fixed.flags));
+  const Errno e = n >= 0 ? Errno() : Errno::Last();
+  op.tree().Changed(*to->inode);
+  OMFS_TRY_ERRNO(e);
+  return ReplyWith(omfs_offset_rep{Le64(static_cast<uint64_t>(n))});
+}
+
+}  // namespace omfs::ops

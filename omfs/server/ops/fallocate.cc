@@ -1,0 +1,22 @@
+// FALLOCATE with all its modes, as the owner's file system supports them. A worker's: zeroing and
+// punching may take long.
+#include <fcntl.h>
+
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+
+OpResult Fallocate(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_fallocate_req>());
+  OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
+  if (!op.may_block()) return WouldBlock();
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const int rc =
+      fallocate(open->fd.get(), static_cast<int>(Le32(r.fixed.mode)),
+                static_cast<off_t>(Le64(r.fixed.offset)), static_cast<off_t>(Le64(r.fixed.len)));
+  const Errno e = rc == 0 ? Errno() : Errno::Last();
+  op.tree().Changed(*open->inode);
+  return e;
+}
+
+}  // namespace omfs::ops

@@ -1,0 +1,45 @@
+// OPEN by handle, and LOOKUP_OPEN: the last step of a path walk and its open in one. Creating is
+// CREATE's business.
+#include <fcntl.h>
+
+#include "omfs/server/ops/opening.h"
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+namespace {
+
+constexpr uint32_t kForbidden = O_CREAT | O_EXCL;
+
+OpResult OpenFound(Operation& op, const InodeRef& inode, uint32_t flags, uint32_t inline_bytes,
+                   const Credentials& creds) {
+  auto fd = OpenInode(op, *inode, flags, creds);
+  if (!fd.ok()) {
+    if (fd.error().value == EAGAIN && !op.may_block()) return WouldBlock();
+    return fd.error();
+  }
+  if (flags & O_TRUNC) op.tree().Changed(*inode);
+  return ReplyWithOpen(op, inode, std::move(*fd), flags, inline_bytes);
+}
+
+}  // namespace
+
+OpResult Open(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_open_req>());
+  const uint32_t flags = Le32(r.fixed.flags);
+  if (flags & kForbidden) return Errno(EINVAL);
+  OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  return OpenFound(op, inode, flags, Le32(r.fixed.inline_bytes), r.creds);
+}
+
+OpResult LookupOpen(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_lookup_open_req>());
+  const uint32_t flags = Le32(r.fixed.flags);
+  if (flags & kForbidden) return Errno(EINVAL);
+  OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  OMFS_TRY(const InodeRef inode, op.tree().Lookup(*dir, r.parts[0]));
+  return OpenFound(op, inode, flags, Le32(r.fixed.inline_bytes), r.creds);
+}
+
+}  // namespace omfs::ops

@@ -1,0 +1,30 @@
+// RENAME: rename(2) and renameat2(2) with their flags. Both names are on the same owner; the client
+// answers EXDEV for others itself. An object whose last name the new one replaces is let go of as
+// in UNLINK.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+
+OpResult Rename(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_rename_req>());
+  OMFS_TRY(const InodeRef from, op.Resolve(r.fixed.dir));
+  OMFS_TRY(const InodeRef to, op.Resolve(r.fixed.new_dir));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const std::string name(r.parts[0]), new_name(r.parts[1]);
+  const auto moved = op.tree().HandleOfEntry(*from, name);
+  const auto replaced = op.tree().HandleOfEntry(*to, new_name);
+  if (renameat2(from->fd(), name.c_str(), to->fd(), new_name.c_str(), Le32(r.fixed.flags)) != 0) {
+    return Errno::Last();
+  }
+  op.tree().Changed(*from);
+  op.tree().Changed(*to);
+  if (moved.ok()) op.tree().Changed(*moved);
+  if (replaced.ok()) op.tree().Removed(*replaced);
+  return Errno();
+}
+
+}  // namespace omfs::ops

@@ -1,0 +1,25 @@
+// UNLINK: takes away a name, with AT_REMOVEDIR an empty directory. An object that somebody has open
+// stays until the last close; otherwise the server lets go of it at once, so that its space is free
+// when the reply is out.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+
+OpResult Unlink(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_unlink_req>());
+  const uint32_t flags = Le32(r.fixed.flags);
+  if (flags & ~static_cast<uint32_t>(AT_REMOVEDIR)) return Errno(EINVAL);
+  OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const std::string name(r.parts[0]);
+  const auto victim = op.tree().HandleOfEntry(*dir, name);
+  if (unlinkat(dir->fd(), name.c_str(), static_cast<int>(flags)) != 0) return Errno::Last();
+  op.tree().Changed(*dir);
+  if (victim.ok()) op.tree().Removed(*victim);
+  return Errno();
+}
+
+}  // namespace omfs::ops

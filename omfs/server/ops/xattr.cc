@@ -1,0 +1,82 @@
+// GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR, of every namespace: user.*, the POSIX ACLs
+// (system.posix_acl_*), security.* and trusted.*. What the caller may do is the kernel's decision;
+// a caller that is not root has none of the capabilities that security.* and trusted.* ask for.
+//
+// The path /proc/self/fd/N leads to the object itself, also if it is a symbolic link.
+#include <sys/xattr.h>
+
+#include "omfs/server/identity.h"
+#include "omfs/server/ops/ops.h"
+
+namespace omfs::ops {
+namespace {
+
+// GET and LIST: the size, and with room for it the value. get(buffer, size) is the system call.
+template <typename Get>
+OpResult Fetch(uint32_t room, Get get) {
+  if (room > OMFS_XATTR_SIZE_MAX) room = OMFS_XATTR_SIZE_MAX;
+  Buffer value(room);
+  const ssize_t n = get(reinterpret_cast<char*>(value.data()), room);
+  if (n < 0) return Errno::Last();
+  value.Shorten(room == 0 ? 0 : static_cast<size_t>(n));
+  omfs_size_rep rep{};
+  rep.size = Le32(static_cast<uint32_t>(n));
+  return ReplyWith(rep, std::move(value));
+}
+
+}  // namespace
+
+OpResult GetXattr(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
+  OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const std::string name(r.parts[0]);
+  return Fetch(Le32(r.fixed.size), [&](char* to, size_t size) {
+    return getxattr(FdPath(inode->fd()).c_str(), name.c_str(), to, size);
+  });
+}
+
+ErrnoOr<Buffer> ReadXattr(Operation& op, const omfs_fh& handle, const Credentials& creds,
+                          const std::string& name) {
+  OMFS_TRY(const InodeRef inode, op.Resolve(handle));
+  OMFS_TRY_ERRNO(op.ActAs(creds));
+  Buffer value(OMFS_XATTR_SIZE_MAX);
+  const ssize_t n = getxattr(FdPath(inode->fd()).c_str(), name.c_str(), value.data(), value.size());
+  if (n < 0) return Errno::Last();
+  value.Shorten(static_cast<size_t>(n));
+  return value;
+}
+
+OpResult ListXattr(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
+  OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  return Fetch(Le32(r.fixed.size), [&](char* to, size_t size) {
+    return listxattr(FdPath(inode->fd()).c_str(), to, size);
+  });
+}
+
+OpResult SetXattr(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
+  OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const std::string name(r.parts[0]);
+  if (setxattr(FdPath(inode->fd()).c_str(), name.c_str(), op.payload().data(), op.payload().size(),
+               static_cast<int>(Le32(r.fixed.flags))) != 0) {
+    return Errno::Last();
+  }
+  op.tree().Changed(*inode);
+  return Errno();
+}
+
+OpResult RemoveXattr(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
+  OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const std::string name(r.parts[0]);
+  if (removexattr(FdPath(inode->fd()).c_str(), name.c_str()) != 0) return Errno::Last();
+  op.tree().Changed(*inode);
+  return Errno();
+}
+
+}  // namespace omfs::ops
