@@ -28,8 +28,9 @@ namespace {
 constexpr off_t kLargestWhole = 64 << 20;
 // Only so much is compared through a mapping, where each page is a round trip.
 constexpr off_t kLargestMapped = 256 << 10;
-// Of a large directory all names are compared, the attributes of so many, and the rest of so many: each object
-// costs dozens of round trips, which are slow in an emulated machine.
+// Of a large directory all names are compared, the attributes of so many of them, and the rest of so many: each
+// object costs dozens of round trips, which are slow in an emulated machine.
+constexpr size_t kLargeDirectory = 1000;
 constexpr size_t kStated = 100;
 constexpr size_t kCompared = 20;
 
@@ -243,12 +244,13 @@ class Comparison {
     for (size_t i = 0; i < std::min(names.size(), seen.size()); ++i) {
       if (!Same(path, "name", names[i], seen[i])) break;
     }
-    for (size_t i = 0; i < std::min(names.size(), kStated); ++i) {
+    const bool large = names.size() > kLargeDirectory;
+    for (size_t i = 0; i < names.size(); ++i) {
       const std::string name = names[i].substr(0, names[i].rfind(" type="));
       if (name == "." || name == "..") continue;
-      if (i < kCompared) {
+      if (!large || i < kCompared) {
         Compare(path + "/" + name);
-      } else {
+      } else if (i < kStated) {
         CompareStat(path + "/" + name);
       }
     }
