@@ -296,9 +296,17 @@ absl::StatusOr<std::optional<int64_t>> Keeper::ForwardGuestCall(const seccomp_no
     }
     auto rax = Scatter(g, result, *memory_);
     if (!rax.ok()) return FailedPrecondition("the guest's memory is out of reach");
-    // A read that would have filled a large buffer natively goes on; only regular files do, and those at home are told by
-    // a full first piece.
-    const auto next = NextSkip(g, skip, *rax, *rax == static_cast<int64_t>(g.transfer));
+    // A cut read goes on only where the native one would have filled the buffer: pipes and terminals give what they have.
+    bool fills = false;
+    if (g.clamped && *rax == static_cast<int64_t>(g.transfer)) {
+      OwnMemory memory(sizeof(struct stat) + 64);
+      const uint64_t at = memory.Reserve(sizeof(struct stat));
+      OMFS_ASSIGN_OR_RETURN(const ForwardResult stated, ForwardOwn(SYS_fstat, {args[0], at}, memory));
+      struct stat st {};
+      memcpy(&st, memory.At(at), sizeof st);
+      fills = stated.rax == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    }
+    const auto next = NextSkip(g, skip, *rax, fills);
     if (!next) {
       if (*rax < 0 && skip > 0) return std::optional<int64_t>(skip);
       return std::optional<int64_t>(static_cast<int64_t>(skip) + *rax);
