@@ -90,8 +90,8 @@ absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const Proces
   }
   if (agent) {
     const absl::Status status = agent->Command(go);
-    if (status.ok() || !away || !agent->ended()) return status;
-    // It was on its way out after bringing the process home and never read the command.
+    if (status.ok() || !agent->ended()) return status;
+    // It was on its way out after bringing the process home, now or a moment ago, and never read the command.
   }
   OMFS_ASSIGN_OR_RETURN(agent, agents_->StartDeputy(pid, facts, false));
   return agent->Command(go);
