@@ -32,7 +32,8 @@ class DataServer {
                                                            std::shared_ptr<TlsContext> tls,
                                                            std::shared_ptr<Store> store);
   ServerStats stats() const;
-  // The handle with which clients reach an open object of the export (any kind of descriptor). EXDEV: it lies elsewhere.
+  // The handle with which clients reach an open object of the export (any kind of descriptor).
+  // EXDEV: it lies elsewhere.
   ErrnoOr<omfs_fh> Identify(int fd) const;
   uint16_t port() const;
 

@@ -128,7 +128,8 @@ ErrnoOr<InodeRef> Export::Adopt(int fd) {
 }
 
 ErrnoOr<omfs_fh> Export::HandleOf(int fd) const {
-  struct stat object {}, root {};
+  struct stat object {
+  }, root{};
   if (fstat(fd, &object) != 0 || fstat(mount_.get(), &root) != 0) return Errno::Last();
   if (object.st_dev != root.st_dev) return Errno(EXDEV);
   return codec_.Of(fd);

@@ -42,8 +42,8 @@ class Export {
   // The object of a descriptor that was opened on the export (any kind).
   ErrnoOr<InodeRef> Adopt(int fd);
 
-  // The handle of the object of a descriptor that was opened through any mount of the export's file system. EXDEV:
-  // another file system.
+  // The handle of the object of a descriptor that was opened through any mount of the export's file
+  // system. EXDEV: another file system.
   ErrnoOr<omfs_fh> HandleOf(int fd) const;
 
   ErrnoOr<omfs_attr> Attributes(const Inode& inode) const;

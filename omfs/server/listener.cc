@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <system_error>
+
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "omfs/server/identity.h"
@@ -63,9 +65,15 @@ void Listener::Accept() {
     }
     setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
     const auto self = clients_.emplace(clients_.end());
-    self->thread = std::thread([this, self, fd = socket.release(), address = AddressOf(peer)] {
-      Serve(ScopedFd(fd), address, self);
-    });
+    const std::string address = AddressOf(peer);
+    auto owned = std::make_shared<ScopedFd>(std::move(socket));
+    try {
+      self->thread =
+          std::thread([this, self, owned, address] { Serve(std::move(*owned), address, self); });
+    } catch (const std::system_error& e) {
+      SPDLOG_ERROR("connection refused: {}: {}", address, e.what());
+      clients_.erase(self);
+    }
   }
 }
 

@@ -4,13 +4,12 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <set>
 
 #include "omfs/server/identity.h"
 
 namespace omfs {
 namespace {
-
-constexpr int kMaxCircle = 64;  // longest chain of waiting owners that is followed
 
 // As the kernel wants it. The caller has checked start and end against the largest offset.
 struct flock KernelLock(const LockRange& range) {
@@ -133,11 +132,9 @@ Errno LockTable::StartWaiting(const WaitKey& key, const OpenFile& open, const Lo
                               const LockRange& range) {
   const omfs_fh& object = open.inode->handle();
   std::lock_guard lock(mutex_);
-  for (const LockOwner& blocker : Blockers(object, owner, range)) {
-    if (WaitsFor(blocker, owner, kMaxCircle)) {
-      waiting_.erase(key);
-      return Errno(EDEADLK);
-    }
+  if (AnyWaitsFor(Blockers(object, owner, range), owner)) {
+    waiting_.erase(key);
+    return Errno(EDEADLK);
   }
   waiting_[key] = Waiting{owner, object, range};
   return Errno();
@@ -202,13 +199,18 @@ std::vector<LockOwner> LockTable::Blockers(const omfs_fh& object, const LockOwne
   return out;
 }
 
-bool LockTable::WaitsFor(const LockOwner& from, const LockOwner& target, int depth) {
-  if (from == target) return true;
-  if (depth == 0) return false;
-  for (const auto& [key, waiting] : waiting_) {
-    if (waiting.owner != from) continue;
-    for (const LockOwner& next : Blockers(waiting.object, waiting.owner, waiting.range)) {
-      if (WaitsFor(next, target, depth - 1)) return true;
+bool LockTable::AnyWaitsFor(std::vector<LockOwner> owners, const LockOwner& target) {
+  std::set<LockOwner> seen;
+  while (!owners.empty()) {
+    const LockOwner owner = owners.back();
+    owners.pop_back();
+    if (owner == target) return true;
+    if (!seen.insert(owner).second) continue;
+    for (const auto& [key, waiting] : waiting_) {
+      if (waiting.owner != owner) continue;
+      for (const LockOwner& next : Blockers(waiting.object, owner, waiting.range)) {
+        owners.push_back(next);
+      }
     }
   }
   return false;

@@ -90,8 +90,9 @@ class LockTable {
   Holder* Find(const omfs_fh& object, const LockOwner& owner);  // mutex_ held
   void Release(const omfs_fh& object, const LockOwner& owner);  // mutex_ held
   std::vector<LockOwner> Blockers(const omfs_fh& object, const LockOwner& owner,
-                                  const LockRange& range);                   // mutex_ held
-  bool WaitsFor(const LockOwner& from, const LockOwner& target, int depth);  // mutex_ held
+                                  const LockRange& range);  // mutex_ held
+  // Whether one of the owners waits, directly or through others, for the target.
+  bool AnyWaitsFor(std::vector<LockOwner> owners, const LockOwner& target);  // mutex_ held
 
   const std::function<void(const omfs_fh&)> on_release_;
   std::mutex mutex_;

@@ -59,7 +59,8 @@ class OpsTest : public ServerTest {
     r.flags = Le32(flags);
     return client.Call(OMFS_OP_UNLINK, r, name);
   }
-  RawReply Rename(RawClient& client, const std::string& from, const std::string& to, uint32_t flags = 0) {
+  RawReply Rename(RawClient& client, const std::string& from, const std::string& to,
+                  uint32_t flags = 0) {
     omfs_rename_req r{};
     r.dir = r.new_dir = client.root;
     r.flags = Le32(flags);
@@ -134,7 +135,8 @@ TEST_F(OpsTest, ForgedAndOldHandlesAreStale) {
 
 TEST_F(OpsTest, OtherMountsAreNotVisible) {
   mkdir(Path("m").c_str(), 0755);
-  const std::string command = "mount -t tmpfs none " + Path("m") + " && touch " + Path("m") + "/inside";
+  const std::string command =
+      "mount -t tmpfs none " + Path("m") + " && touch " + Path("m") + "/inside";
   if (system(command.c_str()) != 0) GTEST_SKIP() << "cannot mount";
   EXPECT_STATUS(LookupIn(*c, c->Lookup(c->root, "m").fh, "inside"), ENOENT);
   ASSERT_EQ(system(("umount " + Path("m")).c_str()), 0);
@@ -474,7 +476,8 @@ TEST_F(OpsTest, StatFsIsTheOwners) {
 }
 
 // name -> whether it came with attributes. Pages of the given size.
-std::map<std::string, bool> List(RawClient& client, uint64_t open_id, uint32_t page, uint32_t flags) {
+std::map<std::string, bool> List(RawClient& client, uint64_t open_id, uint32_t page,
+                                 uint32_t flags) {
   std::map<std::string, bool> out;
   uint64_t cookie = 0;
   for (;;) {
@@ -567,15 +570,15 @@ TEST_F(OpsTest, FsyncFallocateSeekAndCopy) {
   seek.whence = Le32(SEEK_SET);
   EXPECT_STATUS(c->Call(OMFS_OP_LSEEK, seek), EINVAL);
   EXPECT_STATUS(c->Call(OMFS_OP_FALLOCATE, omfs_fallocate_req{Le64(id), 0, Le64(4096), 0, 0}), 0);
-  EXPECT_STATUS(
-      c->Call(OMFS_OP_FALLOCATE,
-              omfs_fallocate_req{Le64(id), Le64(1 << 20), Le64(4096),
-                                 Le32(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), 0}),
-      0);
+  EXPECT_STATUS(c->Call(OMFS_OP_FALLOCATE,
+                        omfs_fallocate_req{Le64(id), Le64(1 << 20), Le64(4096),
+                                           Le32(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), 0}),
+                0);
   EXPECT_EQ(c->Read(id, 1 << 20, 4).payload_text(), std::string(4, '\0'));
   c->Write(id, 0, "copied");
   const uint64_t to = OpenIdOf(c->Create(c->root, "g", O_CREAT | O_RDWR, 0644));
-  reply = c->Call(OMFS_OP_COPY_RANGE, omfs_copy_range_req{Le64(id), 0, Le64(to), Le64(2), Le64(6), 0, 0});
+  reply = c->Call(OMFS_OP_COPY_RANGE,
+                  omfs_copy_range_req{Le64(id), 0, Le64(to), Le64(2), Le64(6), 0, 0});
   ASSERT_STATUS(reply, 0);
   EXPECT_EQ(Le64(reply.As<omfs_offset_rep>().offset), 6U);
   EXPECT_EQ(ReadFile("g"), std::string("\0\0copied", 8));
@@ -588,7 +591,8 @@ TEST_F(OpsTest, InodeFlags) {
   omfs_flags_req r{};
   r.fh = u->Lookup(u->root, "f").fh;
   RawReply reply = u->Call(OMFS_OP_FLAGS, r);
-  if (reply.status() == ENOTTY || reply.status() == EOPNOTSUPP) GTEST_SKIP() << "no inode flags here";
+  if (reply.status() == ENOTTY || reply.status() == EOPNOTSUPP)
+    GTEST_SKIP() << "no inode flags here";
   ASSERT_STATUS(reply, 0);
   const uint32_t before = Le32(reply.As<omfs_flags_rep>().flags);
   r.set = Le32(1);
@@ -666,7 +670,8 @@ TEST_F(LockTest, TheAccessModeOfTheOpenLimitsTheType) {
 
 TEST_F(LockTest, AWaitingLockIsGrantedWhenItIsFree) {
   EXPECT_STATUS(c->Lock(id, 1, F_WRLCK, 0, 9), 0);
-  const auto wait = c->Encode(OMFS_OP_SETLK, Request(id, 2, F_WRLCK, 3, 3, OMFS_LOCK_WAIT), {}, {}, {}, 3);
+  const auto wait =
+      c->Encode(OMFS_OP_SETLK, Request(id, 2, F_WRLCK, 3, 3, OMFS_LOCK_WAIT), {}, {}, {}, 3);
   ASSERT_TRUE(c->Send(wait).ok());
   // Replies of other slots overtake it.
   EXPECT_STATUS(c->Call(OMFS_OP_PING, NoFixedPart{}), 0);
@@ -686,8 +691,8 @@ TEST_F(LockTest, AWaitingLockIsGrantedWhenANativeProcessLetsGo) {
   const int fd = open(Path("f").c_str(), O_RDWR);
   ASSERT_EQ(flock(fd, LOCK_EX), 0);
   ASSERT_TRUE(c->Send(c->Encode(OMFS_OP_SETLK,
-                                Request(id, 1, F_WRLCK, 0, ~0ULL, OMFS_LOCK_WAIT | OMFS_LOCK_FLOCK), {},
-                                {}, {}, 3))
+                                Request(id, 1, F_WRLCK, 0, ~0ULL, OMFS_LOCK_WAIT | OMFS_LOCK_FLOCK),
+                                {}, {}, {}, 3))
                   .ok());
   EXPECT_STATUS(c->Call(OMFS_OP_PING, NoFixedPart{}), 0);
   close(fd);
@@ -699,8 +704,9 @@ TEST_F(LockTest, AWaitingLockIsGrantedWhenANativeProcessLetsGo) {
 
 TEST_F(LockTest, CancelEndsTheWaiting) {
   EXPECT_STATUS(c->Lock(id, 1, F_WRLCK, 0, 9), 0);
-  ASSERT_TRUE(
-      c->Send(c->Encode(OMFS_OP_SETLK, Request(id, 2, F_WRLCK, 3, 3, OMFS_LOCK_WAIT), {}, {}, {}, 3)).ok());
+  ASSERT_TRUE(c->Send(c->Encode(OMFS_OP_SETLK, Request(id, 2, F_WRLCK, 3, 3, OMFS_LOCK_WAIT), {},
+                                {}, {}, 3))
+                  .ok());
   ASSERT_TRUE(
       c->Send(c->Encode(OMFS_OP_CANCEL, omfs_cancel_req{Le16(3), 0, Le32(c->sequence[3])})).ok());
   for (int i = 0; i < 2; ++i) {
@@ -713,8 +719,9 @@ TEST_F(LockTest, CancelEndsTheWaiting) {
 TEST_F(LockTest, ACircleOfWaitingOwnersIsADeadlock) {
   EXPECT_STATUS(c->Lock(id, 1, F_WRLCK, 0, 0), 0);
   EXPECT_STATUS(c->Lock(id, 2, F_WRLCK, 1, 1), 0);
-  ASSERT_TRUE(
-      c->Send(c->Encode(OMFS_OP_SETLK, Request(id, 1, F_WRLCK, 1, 1, OMFS_LOCK_WAIT), {}, {}, {}, 3)).ok());
+  ASSERT_TRUE(c->Send(c->Encode(OMFS_OP_SETLK, Request(id, 1, F_WRLCK, 1, 1, OMFS_LOCK_WAIT), {},
+                                {}, {}, 3))
+                  .ok());
   EXPECT_STATUS(c->Lock(id, 2, F_WRLCK, 0, 0, OMFS_LOCK_WAIT), EDEADLK);
 }
 

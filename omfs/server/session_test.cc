@@ -215,7 +215,8 @@ TEST_F(ServerTest, TwoConnectionsServeOneSession) {
   EXPECT_EQ(b->Read(Le64(open.open_id), 0, 10, 5).status(), 0U);
 }
 
-// Cuts the connection after every byte of a request, comes back, sends it again: it happens exactly once.
+// Cuts the connection after every byte of a request, comes back, sends it again: it happens exactly
+// once.
 class CutTest : public ServerTest {
  protected:
   // message(): encodes the next request; undo(): takes back its effect natively.
@@ -274,7 +275,8 @@ TEST_F(CutTest, RenameHappensExactlyOnce) {
 
 TEST_F(CutTest, AppendHappensExactlyOnce) {
   auto c = NewClient();
-  const auto open = c->Create(c->root, "log", O_CREAT | O_RDWR | O_APPEND, 0644).As<omfs_open_rep>();
+  const auto open =
+      c->Create(c->root, "log", O_CREAT | O_RDWR | O_APPEND, 0644).As<omfs_open_rep>();
   std::string expected;
   CutEverywhere(
       *c,

@@ -1,5 +1,7 @@
 #include "omfs/server/worker_pool.h"
 
+#include <system_error>
+
 #include "omfs/server/identity.h"
 
 namespace omfs {
@@ -11,12 +13,20 @@ void WorkerPool::Post(std::function<void()> job) {
     job();
     return;
   }
-  jobs_.push_back(std::move(job));
-  if (jobs_.size() > idle_ && threads_.size() < max_threads_) {
-    threads_.emplace_back([this] { Run(); });
-  } else {
-    work_.notify_one();
+  if (jobs_.size() >= idle_ && threads_.size() < max_threads_) {
+    try {
+      threads_.emplace_back([this] { Run(); });
+    } catch (const std::system_error&) {
+      // The system has no more threads to give: those that there are will do.
+      if (threads_.empty()) {
+        lock.unlock();
+        job();
+        return;
+      }
+    }
   }
+  jobs_.push_back(std::move(job));
+  work_.notify_one();
 }
 
 void WorkerPool::Drain() {

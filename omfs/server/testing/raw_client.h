@@ -1,5 +1,5 @@
-// A client for tests that speaks the wire protocol message by message, so that a test can also do what no real client
-// would: cut a message off, repeat it, send garbage.
+// A client for tests that speaks the wire protocol message by message, so that a test can also do
+// what no real client would: cut a message off, repeat it, send garbage.
 #pragma once
 
 #include <array>
@@ -38,8 +38,10 @@ class RawClient {
   RawClient(std::shared_ptr<TlsContext> tls, uint16_t port, uint8_t id, uint64_t boot = 1);
 
   absl::Status Connect();
-  // HELLO; fills session, epoch, root. The reply's status is returned, or nullopt when the connection closed.
-  std::optional<RawReply> Hello(uint16_t version_min = OMFS_VERSION, uint16_t version_max = OMFS_VERSION);
+  // HELLO; fills session, epoch, root. The reply's status is returned, or nullopt when the
+  // connection closed.
+  std::optional<RawReply> Hello(uint16_t version_min = OMFS_VERSION,
+                                uint16_t version_max = OMFS_VERSION);
   // Connect and Hello, which must succeed.
   void Start();
   void Disconnect() { stream_.reset(); }
@@ -86,8 +88,8 @@ class RawClient {
   uint16_t node;  // that HELLO claims
 
  private:
-  std::vector<std::byte> Frame(uint16_t op, std::span<const std::byte> meta, std::string_view payload,
-                               uint16_t slot);
+  std::vector<std::byte> Frame(uint16_t op, std::span<const std::byte> meta,
+                               std::string_view payload, uint16_t slot);
 
   std::shared_ptr<TlsContext> tls_;
   uint16_t port_;

@@ -96,7 +96,8 @@ std::vector<std::string> ServerTest::TakeWarnings() {
   const auto all = log_->last_raw();
   std::vector<std::string> out;
   for (size_t i = seen_; i < all.size(); ++i) {
-    if (all[i].level >= spdlog::level::warn) out.emplace_back(all[i].payload.begin(), all[i].payload.end());
+    if (all[i].level >= spdlog::level::warn)
+      out.emplace_back(all[i].payload.begin(), all[i].payload.end());
   }
   seen_ = all.size();
   return out;
