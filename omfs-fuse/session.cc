@@ -62,9 +62,11 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
 
   absl::Status Start(const std::string& source, unsigned long flags) {
     OMFS_ASSIGN_OR_RETURN(ScopedFd device, OpenFuseDevice());
+    // libfuse wants to know what mount(2) was told, and only as a command line.
+    std::string max_read = fmt::format("-omax_read={}", OMFS_MAX_PAYLOAD);
     char name[] = "omfs-fuse";
-    char* argv[] = {name, nullptr};
-    fuse_args args = FUSE_ARGS_INIT(1, argv);
+    char* argv[] = {name, max_read.data(), nullptr};
+    fuse_args args = FUSE_ARGS_INIT(2, argv);
     session_ = fuse_session_new(&args, &DispatchTable(), sizeof(fuse_lowlevel_ops), fs_.get());
     fuse_opt_free_args(&args);
     if (session_ == nullptr) return Internal("libfuse refuses a session");
