@@ -1,5 +1,7 @@
 #include "cluster/daemon.h"
 
+#include <fcntl.h>
+
 #include "cluster/agents.h"
 #include "cluster/control_client.h"
 #include "cluster/control_server.h"
@@ -13,9 +15,7 @@
 #include "omfs/net/frame.h"
 #include "omfs/net/tls.h"
 #include "omfs/store/store.h"
-#ifdef OMFS_WITH_DATA_SERVER
 #include "omfs/server/data_server.h"
-#endif
 
 namespace omfs {
 namespace {
@@ -68,9 +68,7 @@ class Daemon::Impl {
     }
     OMFS_RETURN_IF_ERROR(MakeDirectories(config_.state_dir, 0755));
     OMFS_ASSIGN_OR_RETURN(store_, Store::Open(config_.state_dir));
-#ifdef OMFS_WITH_DATA_SERVER
     OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
-#endif
     OMFS_ASSIGN_OR_RETURN(client_, ControlClient::Start(config_));
     agents_ = std::make_unique<Agents>(config_.node, agents_config);
     migrator_ = std::make_unique<Migrator>(config_, client_.get(), agents_.get());
@@ -91,9 +89,7 @@ class Daemon::Impl {
     if (client_) client_->Stop();
     if (local_) local_->Stop();
     if (control_) control_->Stop();
-#ifdef OMFS_WITH_DATA_SERVER
     if (data_) data_->Stop();
-#endif
   }
 
  private:
@@ -117,10 +113,23 @@ class Daemon::Impl {
         *reply.mutable_why() = std::move(*why);
         return reply;
       }
+      case local::Request::kIdentify:
+        if (caller.uid != 0) return ReplyOf(absl::PermissionDeniedError("only root may identify open files"));
+        return Identify(request.identify());
       case local::Request::KIND_NOT_SET:
         break;
     }
     return ReplyOf(absl::UnimplementedError("omfsd does not know this request"));
+  }
+
+  local::Reply Identify(const local::IdentifyRequest& request) {
+    local::Reply reply;
+    const ScopedFd fd(open(fmt::format("/proc/{}/fd/{}", request.pid(), request.fd()).c_str(), O_PATH | O_CLOEXEC));
+    if (!fd) return ReplyOf(ErrnoStatus(errno, "open file"));
+    const auto handle = data_->Identify(fd.get());
+    if (!handle.ok()) return ReplyOf(ErrnoStatus(handle.error().value, "open file"));
+    reply.set_handle(&*handle, sizeof *handle);
+    return reply;
   }
 
   void FillStatus(local::StatusReply* status) {
@@ -136,19 +145,15 @@ class Daemon::Impl {
       out->set_up(health.up);
       out->set_detail(health.detail);
     }
-#ifdef OMFS_WITH_DATA_SERVER
     const ServerStats stats = data_->stats();
     status->set_sessions(stats.sessions);
     status->set_opens(stats.opens);
-#endif
   }
 
   const Config config_;
   std::shared_ptr<TlsContext> tls_;
   std::shared_ptr<Store> store_;
-#ifdef OMFS_WITH_DATA_SERVER
   std::unique_ptr<DataServer> data_;
-#endif
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<Agents> agents_;
   std::unique_ptr<Migrator> migrator_;

@@ -30,19 +30,6 @@ ErrnoOr<Identity> IdentifyPath(const std::string& path) {
   return Identity{NodeId(le16toh(x.node)), x.handle};
 }
 
-ErrnoOr<Identity> IdentifyNative(int fd, const std::string& mfs_path) {
-  struct stat native {}, named {};
-  if (fstat(fd, &native) != 0) return Errno::Last();
-  auto id = IdentifyPath(mfs_path);
-  if (!id.ok()) return id.error();
-  if (stat(mfs_path.c_str(), &named) != 0) return Errno::Last();
-  // The FUSE client shows the owner's inode numbers; the handle also pins the generation.
-  if (native.st_ino != named.st_ino || (native.st_mode & S_IFMT) != (named.st_mode & S_IFMT)) {
-    return Errno(ESTALE);
-  }
-  return id;
-}
-
 std::string PathOf(const Identity& id, const std::string& mfs) {
   std::string path = fmt::format("{}/{}/.omfs-fh:", mfs, id.node.value);
   const auto* bytes = reinterpret_cast<const unsigned char*>(&id.handle);

@@ -25,11 +25,6 @@ struct Identity {
 // object is not below /mfs.
 ErrnoOr<Identity> IdentifyPath(const std::string& path);
 
-// Identity of a native object of the export whose files this process may open: `path` as seen below
-// /mfs/<self> in the FUSE mount `mfs`; checked against device-independent facts of fd so that a renamed or replaced name
-// is not taken for it (ESTALE).
-ErrnoOr<Identity> IdentifyNative(int fd, const std::string& mfs_path);
-
 // Path that opens the object through the mount of its owner below `mfs` (e.g. "/mfs").
 std::string PathOf(const Identity& id, const std::string& mfs);
 

@@ -17,6 +17,7 @@
 
 #include "migration/capture.h"
 #include "migration/descriptors.h"
+#include "migration/guest_stub.h"
 #include "migration/home_return.h"
 #include "migration/marshal.h"
 #include "migration/memory_transfer.h"
@@ -315,7 +316,14 @@ absl::Status DeputyAgent::MoveOut(const local::MoveTo& to) {
   OMFS_ASSIGN_OR_RETURN(const RemotePtr site, FindSyscallSite(*task_));
   OMFS_ASSIGN_OR_RETURN(const uint64_t base, FindHole({&maps}, DeputyBlob::kSize));
   Image image;
-  OMFS_RETURN_IF_ERROR(DescribeMappings(maps, {}, task_->pid(), &image));
+  const GuestStub::Found stub = GuestStub::Find(*task_, maps);
+  std::vector<OwnRange> own;
+  if (stub.base != 0) {
+    own.push_back({stub.base, stub.base + GuestStub::kCodeSize});
+    image.set_stub(stub.base);
+    image.mutable_sites()->Add(stub.sites.begin(), stub.sites.end());
+  }
+  OMFS_RETURN_IF_ERROR(DescribeMappings(maps, own, task_->pid(), &image));
   OMFS_RETURN_IF_ERROR(DescribeHomeDescriptors(task_->pid(), to.no_dfsa(), &image));
   image.set_no_dfsa(to.no_dfsa());
   image.set_home(config_.node.value);

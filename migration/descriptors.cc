@@ -13,6 +13,7 @@
 #include <memory>
 #include <sstream>
 
+#include "cluster/local_client.h"
 #include "dfsa/identity.h"
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
@@ -147,16 +148,23 @@ absl::Status DescribeGuestDescriptors(pid_t pid, const std::set<int>& home, cons
     d.set_kind(Descriptor::kHome);
     if (!home.contains(info.number) && !FindDuplicate(pid, info, *image, &d)) {
       const std::string path = fmt::format("/proc/{}/fd/{}", pid, info.number);
-      auto id = dfsa::IdentifyPath(path);
-      if (!id.ok()) {
-        // A native file of this node: ask the node's own mount what it is called there.
-        const ScopedFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
-        id = fd ? dfsa::IdentifyNative(fd.get(), info.target) : ErrnoOr<dfsa::Identity>(Errno::Last());
+      if (const auto remote = dfsa::IdentifyPath(path); remote.ok()) {
+        FillFile(info, *remote, &d);
+      } else {
+        // A native file of this node: its handle is the daemon's to give.
+        local::Request request;
+        request.mutable_identify()->set_pid(pid);
+        request.mutable_identify()->set_fd(info.number);
+        auto reply = AskDaemon(config.run_dir, request);
+        dfsa::Identity own;
+        if (reply.ok() && reply->handle().size() != sizeof own.handle) reply = Internal("no handle");
+        if (!reply.ok()) {
+          return Internal("open file {} cannot be identified: {}", Quoted(info.target), Text(reply.status()));
+        }
+        own.node = config.node;
+        memcpy(&own.handle, reply->handle().data(), sizeof own.handle);
+        FillFile(info, own, &d);
       }
-      if (!id.ok()) {
-        return ErrnoStatus(id.error().value, fmt::format("open file {} cannot be identified", Quoted(info.target)));
-      }
-      FillFile(info, *id, &d);
     }
     *image->add_descriptors() = d;
   }

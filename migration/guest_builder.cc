@@ -267,39 +267,41 @@ absl::Status GuestBuilder::ClearMemory(RemoteCalls& calls) {
     Mapping m;
     m.start = v.start();
     m.end = v.end();
+    m.inode = v.file();  // a mapped file, or none
     theirs.push_back(m);
   }
-  OMFS_ASSIGN_OR_RETURN(stub_, FindHole({&mine, &theirs}, kStubSize));
+  stub_ = image_.stub();
+  if (stub_ == 0) {
+    OMFS_ASSIGN_OR_RETURN(stub_, GuestStub::ChooseBase({&theirs, &mine}));
+  }
+  const std::vector<uint64_t> sites(image_.sites().begin(), image_.sites().end());
   OMFS_RETURN_IF_ERROR(calls.Do("mmap", SYS_mmap,
-                                {stub_, kStubSize, PROT_READ | PROT_WRITE,
+                                {stub_, GuestStub::kSize, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ULL, 0})
                            .status());
-  extern const char stub_begin[] asm("omfs_guest_stub_begin");
-  extern const char stub_end[] asm("omfs_guest_stub_end");
-  OMFS_RETURN_IF_ERROR(task_->Write(
-      RemotePtr(stub_), std::as_bytes(std::span(stub_begin, static_cast<size_t>(stub_end - stub_begin)))));
+  OMFS_RETURN_IF_ERROR(task_->Write(RemotePtr(stub_), GuestStub::Code(stub_, sites)));
   OMFS_RETURN_IF_ERROR(
-      calls.Do("mprotect", SYS_mprotect, {stub_, kPageSize, PROT_READ | PROT_EXEC}).status());
+      calls.Do("mprotect", SYS_mprotect, {stub_, GuestStub::kCodeSize, PROT_READ | PROT_EXEC}).status());
   RemoteCalls own(&*task_, site());
   OMFS_ASSIGN_OR_RETURN(const auto rseq, task_->GetRseq());
   if (rseq.area != 0) {
     OMFS_RETURN_IF_ERROR(
         own.Do("rseq", SYS_rseq, {rseq.area, rseq.size, 1 /* RSEQ_FLAG_UNREGISTER */, rseq.signature}).status());
   }
-  uint64_t from = 0x1000;
+  // Everything between what is kept goes.
+  std::vector<std::pair<uint64_t, uint64_t>> kept = {{stub_, stub_ + GuestStub::kSize}};
   for (const Mapping& m : mine) {
-    if (m.path == "[vsyscall]") continue;
-    if (!m.special()) continue;
-    if (m.start > from) {
-      // Around the stub, which lies in one of the gaps.
-      const uint64_t a = std::min(m.start, std::max(from, stub_)), b = a == stub_ ? stub_ + kStubSize : a;
-      if (a > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, a - from}).status());
-      if (m.start > b) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {b, m.start - b}).status());
-    }
-    from = m.end;
+    if (m.special() && m.path != "[vsyscall]") kept.emplace_back(m.start, m.end);
   }
-  constexpr uint64_t kTaskEnd = 0x7ffffffff000;
-  return own.Do("munmap", SYS_munmap, {from, kTaskEnd - from}).status();
+  constexpr uint64_t kTaskStart = 0x1000, kTaskEnd = 0x7ffffffff000;
+  kept.emplace_back(kTaskEnd, kTaskEnd);
+  std::sort(kept.begin(), kept.end());
+  uint64_t from = kTaskStart;
+  for (const auto& [start, end] : kept) {
+    if (start > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, start - from}).status());
+    from = end;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GuestBuilder::PlaceVdso(RemoteCalls& calls) {
@@ -442,7 +444,7 @@ absl::Status GuestBuilder::InstallFilter(RemoteCalls& calls) {
   options.stub_end = stub_ + kPageSize;
   OMFS_ASSIGN_OR_RETURN(const std::vector<sock_filter> program, BuildFilter(options));
   const RemotePtr at = scratch() + 64;
-  if (program.size() * sizeof(sock_filter) > 6 * kPageSize) return Internal("the filter is too long");
+  if (program.size() * sizeof(sock_filter) > GuestStub::kSize - GuestStub::kCodeSize - kPageSize) return Internal("the filter is too long");
   struct {
     uint16_t length;
     uint16_t pad[3];

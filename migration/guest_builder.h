@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "migration/guest_stub.h"
 #include "migration/guest_world.h"
 #include "migration/link.h"
 #include "migration/remote_calls.h"
@@ -26,12 +27,12 @@ class GuestBuilder {
   // Completes it; the guest is then stopped in front of its first instruction.
   absl::Status Finish();
 
+  bool started() const { return task_.has_value(); }
   TracedTask& task() { return *task_; }
   ScopedFd TakeListener() { return std::move(listener_); }
   uint64_t stub() const { return stub_; }
   RemotePtr site() const { return RemotePtr(stub_); }
-  RemotePtr scratch() const { return RemotePtr(stub_ + kPageSize); }
-  static constexpr uint64_t kStubSize = 8 * kPageSize;
+  RemotePtr scratch() const { return RemotePtr(stub_ + GuestStub::kCodeSize); }
   // Names of the guest's mapped files; its /proc/PID/maps shows "/memfd:omfs-file-<index> (deleted)".
   static constexpr char kFilePrefix[] = "omfs-file-";
   static std::string FileName(size_t index);

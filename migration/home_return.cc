@@ -13,6 +13,7 @@
 
 #include "dfsa/identity.h"
 #include "migration/descriptors.h"
+#include "migration/guest_stub.h"
 
 namespace omfs::migration {
 namespace {
@@ -41,13 +42,16 @@ absl::Status HomeReturn::Begin() {
   if (image_.mm_layout().size() != sizeof layout) return InvalidArgument("broken memory layout in the image");
   memcpy(layout, image_.mm_layout().data(), sizeof layout);
   OMFS_RETURN_IF_ERROR(calls_.Raw(SYS_brk, {layout[5]}).status());
-  return FitMappings();
+  OMFS_RETURN_IF_ERROR(FitMappings());
+  return PlaceStub();
 }
 
 absl::Status HomeReturn::FitMappings() {
   OMFS_ASSIGN_OR_RETURN(std::vector<Mapping> maps, ReadMappings(calls_.task().pid()));
   std::erase_if(maps, [&](const Mapping& m) {
-    return m.special() || (m.start < blob_.end && blob_.start < m.end);
+    const uint64_t stub = image_.stub();
+    return m.special() || (m.start < blob_.end && blob_.start < m.end) ||
+           (stub != 0 && m.start < stub + GuestStub::kSize && stub < m.end);
   });
   std::set<uint64_t> edges;
   for (const Mapping& m : maps) edges.insert(m.start), edges.insert(m.end);
@@ -97,6 +101,17 @@ absl::Status HomeReturn::FillFromFile(const Vma& v, uint64_t start, uint64_t end
     at += n;
   }
   return absl::OkStatus();
+}
+
+absl::Status HomeReturn::PlaceStub() {
+  const uint64_t stub = image_.stub();
+  if (stub == 0) return absl::OkStatus();
+  OMFS_RETURN_IF_ERROR(calls_.Do("mmap", SYS_mmap,
+                                 {stub, GuestStub::kCodeSize, PROT_READ | PROT_EXEC,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, ~0ULL, 0})
+                           .status());
+  const std::vector<uint64_t> sites(image_.sites().begin(), image_.sites().end());
+  return calls_.task().Write(RemotePtr(stub), GuestStub::Code(stub, sites));
 }
 
 absl::Status HomeReturn::Apply(const Frame& frame) {

@@ -24,6 +24,7 @@ class HomeReturn {
  private:
   absl::Status FitMappings();
   absl::Status FillFromFile(const Vma& v, uint64_t start, uint64_t end);
+  absl::Status PlaceStub();
   absl::Status RestoreSignals(DeputyBlob& blob);
   absl::Status RestoreDescriptors(DeputyBlob& blob, const std::string& mfs);
 

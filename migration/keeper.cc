@@ -27,7 +27,16 @@ namespace omfs::migration {
 Keeper::Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
     : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
 
-Keeper::~Keeper() = default;
+Keeper::~Keeper() {
+  if (!builder_ || !builder_->started()) return;
+  // The guest first: the init of its pid namespace cannot end while it is not reaped.
+  kill(builder_->task().pid(), SIGKILL);
+  while (!guest_reaped_) {
+    auto stop = builder_->task().Wait();
+    if (!stop.ok()) break;
+    guest_reaped_ = stop->kind == TaskStop::Kind::kExited || stop->kind == TaskStop::Kind::kKilled;
+  }
+}
 
 absl::Status Keeper::Run() {
   const absl::Status built = Build();
@@ -191,10 +200,10 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
   switch (stop.kind) {
     case TaskStop::Kind::kExited:
       // Only the keeper lets it exit, after its deputy has.
-      done_ = true;
+      done_ = guest_reaped_ = true;
       return absl::OkStatus();
     case TaskStop::Kind::kKilled:
-      done_ = true;
+      done_ = guest_reaped_ = true;
       m.mutable_died()->set_signal(stop.signal);
       return link_->SendMessage(m);
     case TaskStop::Kind::kGroupStop:
@@ -286,11 +295,13 @@ absl::Status Keeper::SendHome(const std::string& reason) {
     OMFS_RETURN_IF_ERROR(LeaveRestartableSequence(task));
     OMFS_RETURN_IF_ERROR(CaptureState(task, builder_->site(), builder_->scratch(), &image));
     OMFS_ASSIGN_OR_RETURN(const auto maps, ReadMappings(task.pid()));
-    return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestBuilder::kStubSize}},
+    return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestStub::kSize}},
                                  GuestBuilder::kFilePrefix, image_, &image);
   };
   OMFS_RETURN_IF_ERROR(describe());
   image.set_signals_seen(signals_received_);
+  image.set_stub(builder_->stub());
+  *image.mutable_sites() = image_.sites();
   // Signals that wait in the guest were sent to it by this process; their senders are those at home.
   for (std::string& pending : *image.mutable_pending()) {
     siginfo_t info{};

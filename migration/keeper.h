@@ -78,6 +78,10 @@ class Keeper {
   absl::Status HandleMmap(const seccomp_notif& n, const SyscallArgs& args);
   absl::StatusOr<std::string> HomeLink(int fd);
 
+  // Replaces the `syscall` instruction the notified call came from, if it is of the kind; the call is then issued anew.
+  // false: left alone.
+  absl::StatusOr<bool> TakeFastPath(const seccomp_notif& n);
+
   // Answers to a notification. A guest that died meanwhile is no error.
   absl::Status Reply(uint64_t id, int64_t result);
   absl::Status Continue(uint64_t id);
@@ -124,6 +128,7 @@ class Keeper {
   bool cancel_sent_ = false;
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
+  bool guest_reaped_ = false;
   std::deque<siginfo_t> signals_;           // passed to the guest, not yet seen at delivery
   uint64_t signals_received_ = 0;
   uint64_t local_calls_ = 0;

@@ -97,6 +97,26 @@ absl::StatusOr<int> Keeper::AddPlaceholder(uint64_t id, int at, bool close_on_ex
   return fd >= 0 ? fd : -errno;
 }
 
+absl::StatusOr<bool> Keeper::TakeFastPath(const seccomp_notif& n) {
+  const uint64_t site = n.data.instruction_pointer - 2;
+  const uint64_t stub = builder_->stub();
+  if (!GuestStub::FastCall(static_cast<uint64_t>(n.data.nr)) || !GuestStub::Reaches(stub, site) ||
+      image_.sites_size() >= static_cast<int>(GuestStub::kMaxSites) || (site >= stub && site < stub + GuestStub::kSize)) {
+    return false;
+  }
+  uint8_t bytes[GuestStub::kSiteSize];
+  if (!memory_->Read(site, bytes).ok() || !GuestStub::Patchable(std::as_bytes(std::span(bytes)))) return false;
+  OMFS_RETURN_IF_ERROR(StopInCall(n.id));
+  if (done_) return true;
+  image_.add_sites(site);
+  TracedTask& task = builder_->task();
+  const std::vector<uint64_t> sites(image_.sites().begin(), image_.sites().end());
+  OMFS_RETURN_IF_ERROR(task.Write(RemotePtr(stub), GuestStub::Code(stub, sites)));
+  OMFS_RETURN_IF_ERROR(task.Write(RemotePtr(site), GuestStub::SiteJump(stub, sites.size() - 1, site)));
+  OMFS_RETURN_IF_ERROR(task.Continue(0));
+  return true;
+}
+
 absl::Status Keeper::OnNotification() {
   seccomp_notif n{};
   if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &n) != 0) {
@@ -125,9 +145,11 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   }
   std::string reason;
   switch (PlaceOf(*spec, args, &reason)) {
-    case Place::kHere:
+    case Place::kHere: {
       ++local_calls_;
-      return Continue(n.id);
+      OMFS_ASSIGN_OR_RETURN(const bool fast, TakeFastPath(n));
+      return fast ? absl::OkStatus() : Continue(n.id);
+    }
     case Place::kHome:
       if (!reason.empty()) return Recall(n.id, fmt::format("{}: {}", spec->name, reason));
       return ForwardAndReply(n, *spec, args);
@@ -369,7 +391,8 @@ absl::Status Keeper::HandleClose(const seccomp_notif& n, const SyscallArgs& args
   const int fd = static_cast<int>(args[0]);
   if (!home_.contains(fd)) {
     ++local_calls_;
-    return Continue(n.id);
+    OMFS_ASSIGN_OR_RETURN(const bool fast, TakeFastPath(n));
+    return fast ? absl::OkStatus() : Continue(n.id);
   }
   // The descriptor is gone after close, whatever it returns; an error of the home's close is the result.
   OMFS_ASSIGN_OR_RETURN(const int64_t rax, ForwardPlain(SYS_close, {args[0]}));

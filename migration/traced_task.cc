@@ -265,6 +265,10 @@ absl::StatusOr<int64_t> TracedTask::Syscall(RemotePtr site, long nr, std::span<c
     if (stop.kind == TaskStop::Kind::kExited || stop.kind == TaskStop::Kind::kKilled) {
       return FailedPrecondition("process {} has ended", pid_);
     }
+    if (stop.kind == TaskStop::Kind::kSignal) {
+      // Only faults get here: the code at the site, or its stack, is not what it should be.
+      return Internal("process {} got signal {} in a system call of the agent's", pid_, stop.signal);
+    }
     // A group stop or an interrupt that was due: step on.
     if (Ptrace(PTRACE_SINGLESTEP, pid_, 0, nullptr) != 0) return PtraceError("step", pid_);
   }

@@ -51,6 +51,8 @@ class DataServer::Impl {
     return absl::OkStatus();
   }
 
+  ErrnoOr<omfs_fh> Identify(int fd) const { return tree_->HandleOf(fd); }
+
   void Stop() {
     std::call_once(stop_once_, [this] {
       {
@@ -125,6 +127,8 @@ DataServer::DataServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DataServer::~DataServer() = default;
 
 ServerStats DataServer::stats() const { return impl_->stats(); }
+ErrnoOr<omfs_fh> DataServer::Identify(int fd) const { return impl_->Identify(fd); }
+
 uint16_t DataServer::port() const { return impl_->port(); }
 void DataServer::Stop() { impl_->Stop(); }
 

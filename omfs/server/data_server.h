@@ -10,8 +10,10 @@
 
 #include "absl/status/statusor.h"
 #include "omfs/base/config.h"
+#include "omfs/base/errno_or.h"
 #include "omfs/net/tls.h"
 #include "omfs/store/store.h"
+#include "proto/omfs_wire.h"
 
 namespace omfs {
 
@@ -30,6 +32,8 @@ class DataServer {
                                                            std::shared_ptr<TlsContext> tls,
                                                            std::shared_ptr<Store> store);
   ServerStats stats() const;
+  // The handle with which clients reach an open object of the export (any kind of descriptor). EXDEV: it lies elsewhere.
+  ErrnoOr<omfs_fh> Identify(int fd) const;
   uint16_t port() const;
 
   // Takes no more requests, answers those under way, closes all connections, sessions and opens.

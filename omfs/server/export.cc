@@ -127,6 +127,13 @@ ErrnoOr<InodeRef> Export::Adopt(int fd) {
   return Take(std::move(path));
 }
 
+ErrnoOr<omfs_fh> Export::HandleOf(int fd) const {
+  struct stat object {}, root {};
+  if (fstat(fd, &object) != 0 || fstat(mount_.get(), &root) != 0) return Errno::Last();
+  if (object.st_dev != root.st_dev) return Errno(EXDEV);
+  return codec_.Of(fd);
+}
+
 ErrnoOr<InodeRef> Export::Take(ScopedFd path) {
   auto handle = codec_.Of(path.get());
   if (!handle.ok()) return handle.error();

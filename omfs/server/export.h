@@ -42,6 +42,10 @@ class Export {
   // The object of a descriptor that was opened on the export (any kind).
   ErrnoOr<InodeRef> Adopt(int fd);
 
+  // The handle of the object of a descriptor that was opened through any mount of the export's file system. EXDEV:
+  // another file system.
+  ErrnoOr<omfs_fh> HandleOf(int fd) const;
+
   ErrnoOr<omfs_attr> Attributes(const Inode& inode) const;
 
   // What a client gets for a found or made object.
