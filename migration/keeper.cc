@@ -82,10 +82,13 @@ absl::Status Keeper::Build() {
   // Wake-ups stay on the CPU where they happen (Linux 6.6); older kernels do without.
   constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);
   ioctl(listener_.get(), kSetFlags, 1UL);
-  placeholder_.reset(open("/", O_PATH | O_CLOEXEC));
   memory_ = std::make_unique<ProcessMemory>(builder_->task().pid());
   for (const Descriptor& d : image_.descriptors()) {
     if (d.kind() == Descriptor::kHome) home_.insert(d.number());
+  }
+  for (const Vma& v : image_.vmas()) {
+    const bool library = v.file() != 0 && v.start() >= GuestStub::kLibraries;
+    if (library && (library_floor_ == 0 || v.start() < library_floor_)) library_floor_ = v.start();
   }
   cwd_here_ = image_.cwd_on_mfs();
   paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,

@@ -213,6 +213,12 @@ absl::StatusOr<TracedTask::RseqConfig> TracedTask::GetRseq() {
   return RseqConfig{c.pointer, c.size, c.signature, c.flags};
 }
 
+absl::Status TracedTask::ReopenMemory() {
+  const std::string path = fmt::format("/proc/{}/mem", pid_);
+  mem_.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  return mem_ ? absl::OkStatus() : ErrnoStatus(errno, path);
+}
+
 absl::Status TracedTask::Read(RemotePtr from, std::span<std::byte> to) {
   size_t done = 0;
   while (done < to.size()) {
