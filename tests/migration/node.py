@@ -1,6 +1,7 @@
 """The node that a test runs on, seen through its users' tools: mosrun, migrate, mosps, mosctl."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -46,6 +47,21 @@ def alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def session_members(session):
+    """The processes of a session."""
+    members = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as stat:
+                if int(stat.read().rsplit(")", 1)[1].split()[3]) == session:
+                    members.append(int(entry))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return members
 
 
 def why(pid):

@@ -33,9 +33,14 @@ class Terminal:
         self.expect(re.escape(PROMPT))
 
     def close(self):
-        os.close(self.fd)
-        os.kill(self.pid, signal.SIGKILL)
+        """Ends the shell and all its jobs, also those that a failed test has left computing."""
+        for pid in node.session_members(self.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         os.waitpid(self.pid, 0)
+        os.close(self.fd)
 
     def type(self, text):
         os.write(self.fd, text.encode())
