@@ -60,10 +60,11 @@ class ControlClient::Impl {
       peer.cluster = control::Cluster::NewStub(peer.channel);
       peer.migration = control::Migration::NewStub(peer.channel);
     }
-    pinger_ = std::thread([this] { PingLoop(); });
   }
 
   ~Impl() { Stop(); }
+
+  void StartPings() { pinger_ = std::thread([this] { PingLoop(); }); }
 
   void Stop() {
     std::unique_lock lock(mutex_);
@@ -180,12 +181,13 @@ class ControlClient::Impl {
 ControlClient::ControlClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ControlClient::~ControlClient() = default;
 
-absl::StatusOr<std::unique_ptr<ControlClient>> ControlClient::Start(const Config& config) {
+absl::StatusOr<std::unique_ptr<ControlClient>> ControlClient::Make(const Config& config) {
   OMFS_ASSIGN_OR_RETURN(const ControlKeys keys, LoadControlKeys(config.pki_dir));
   return std::unique_ptr<ControlClient>(new ControlClient(std::make_unique<Impl>(config, keys)));
 }
 
 NodeHealth ControlClient::Health(NodeId node) const { return impl_->Health(node); }
+void ControlClient::StartPings() { impl_->StartPings(); }
 void ControlClient::Stop() { impl_->Stop(); }
 
 absl::StatusOr<control::ReceiveReply> ControlClient::Receive(

@@ -20,11 +20,14 @@ struct NodeHealth {
   std::string detail;  // its version, or why it is not up
 };
 
-// Keeps one channel per node of the map and pings each about once a second. Thread-safe.
+// Keeps one channel per node of the map and, once told to, pings each about once a second. Thread-safe.
 class ControlClient {
  public:
-  static absl::StatusOr<std::unique_ptr<ControlClient>> Start(const Config& config);
+  static absl::StatusOr<std::unique_ptr<ControlClient>> Make(const Config& config);
   ~ControlClient();
+
+  // Called at most once. Without it every other node counts as down.
+  void StartPings();
 
   NodeHealth Health(NodeId node) const;
   // Asks a node to take a guest. Blocks until it answers, a few seconds at most when it cannot be reached.

@@ -1,6 +1,7 @@
 #include "cluster/daemon.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "cluster/agents.h"
 #include "cluster/control_client.h"
@@ -14,8 +15,8 @@
 #include "omfs/base/status.h"
 #include "omfs/net/frame.h"
 #include "omfs/net/tls.h"
-#include "omfs/store/store.h"
 #include "omfs/server/data_server.h"
+#include "omfs/store/store.h"
 
 namespace omfs {
 namespace {
@@ -48,7 +49,11 @@ local::Reply ReplyOf(const absl::Status& status) {
 class Daemon::Impl {
  public:
   explicit Impl(const Config& config) : config_(config) {}
-  ~Impl() { Stop(); }
+  ~Impl() {
+    Stop();
+    // A start that failed leaves no socket behind either.
+    if (!local_ && !socket_path_.empty()) unlink(socket_path_.c_str());
+  }
 
   absl::Status Start(const std::string& text, const std::string& config_path, bool overridden) {
     OMFS_ASSIGN_OR_RETURN(tls_, TlsContext::Load(config_.pki_dir));
@@ -60,6 +65,7 @@ class Daemon::Impl {
     OMFS_RETURN_IF_ERROR(MakeDirectories(config_.run_dir, 0755));
     const std::string socket_path = config_.run_dir + "/" + kLocalSocketName;
     OMFS_ASSIGN_OR_RETURN(ScopedFd socket, ListenUnix(socket_path, 0666));
+    socket_path_ = socket_path;
     // The agents read a file; what flags changed must stand in one.
     std::string agents_config = config_path;
     if (overridden) {
@@ -68,14 +74,15 @@ class Daemon::Impl {
     }
     OMFS_RETURN_IF_ERROR(MakeDirectories(config_.state_dir, 0755));
     OMFS_ASSIGN_OR_RETURN(store_, Store::Open(config_.state_dir));
-    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
-    OMFS_ASSIGN_OR_RETURN(client_, ControlClient::Start(config_));
+    OMFS_ASSIGN_OR_RETURN(client_, ControlClient::Make(config_));
     agents_ = std::make_unique<Agents>(config_.node, agents_config);
     migrator_ = std::make_unique<Migrator>(config_, client_.get(), agents_.get());
     OMFS_ASSIGN_OR_RETURN(
         control_, ControlServer::Start(config_, [this](const control::ReceiveRequest& request) {
           return migrator_->Receive(request);
         }));
+    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
+    client_->StartPings();
     local_ = LocalServer::Start(std::move(socket), socket_path,
                                 [this](const local::Request& request, const ucred& caller) {
                                   return Answer(request, caller);
@@ -151,6 +158,7 @@ class Daemon::Impl {
   }
 
   const Config config_;
+  std::string socket_path_;  // once it is ours
   std::shared_ptr<TlsContext> tls_;
   std::shared_ptr<Store> store_;
   std::unique_ptr<DataServer> data_;

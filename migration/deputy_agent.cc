@@ -154,8 +154,9 @@ absl::Status DeputyAgent::Loop() {
       while (read(signal_fd_.get(), drained, sizeof drained) > 0) {
       }
       if (absl::Status s = OnTaskStop(); !s.ok()) GiveUp(Text(s));
+      continue;  // it may have read the command that the poll saw
     }
-    if (state_ != State::kGone && p[2].revents != 0) {
+    if (p[2].revents != 0) {
       if (absl::Status s = OnCommand(); !s.ok()) GiveUp(Text(s));
     }
   }
@@ -183,6 +184,10 @@ absl::Status DeputyAgent::OnTaskStop() {
         OMFS_RETURN_IF_ERROR(task_->Continue(0));
         break;
       case TaskStop::Kind::kEvent: {
+        // omfsd has sent the order before mosrun went on to execve: it is here, if perhaps not read yet.
+        if (stop.event == PTRACE_EVENT_EXEC && state_ == State::kLaunching && !wanted_) {
+          OMFS_RETURN_IF_ERROR(OnCommand());
+        }
         if (stop.event != PTRACE_EVENT_EXEC || state_ != State::kLaunching || !wanted_) {
           OMFS_RETURN_IF_ERROR(task_->Continue(0));
           break;
@@ -191,6 +196,7 @@ absl::Status DeputyAgent::OnTaskStop() {
         OMFS_RETURN_IF_ERROR(task_->Interrupt());
         OMFS_RETURN_IF_ERROR(task_->Continue(0));
         OMFS_RETURN_IF_ERROR(task_->StopNow(&held_));
+        OMFS_RETURN_IF_ERROR(task_->ReopenMemory());
         info_.set_command(CommandLine(task_->pid()));
         const absl::Status moved = MoveOut(*wanted_);
         wanted_.reset();
@@ -198,9 +204,7 @@ absl::Status DeputyAgent::OnTaskStop() {
           spdlog::warn("event=move_failed pid={} reason={}", task_->pid(), Quoted(Text(moved)));
           Report(true, moved);
           if (state_ == State::kGone) return absl::OkStatus();
-          for (const siginfo_t& s : held_) kill(task_->pid(), s.si_signo);
-          state_ = State::kGone;
-          return task_->Detach();
+          return Release();
         }
         Report(true);
         break;
@@ -226,6 +230,13 @@ absl::Status DeputyAgent::OnSignalStop(const TaskStop& stop) {
   }
   ForwardSignal(info);
   return task_->Continue(0);
+}
+
+absl::Status DeputyAgent::Release() {
+  for (const siginfo_t& s : held_) kill(task_->pid(), s.si_signo);
+  held_.clear();
+  state_ = State::kGone;  // of this agent: the process is on its own
+  return task_->Detach();
 }
 
 void DeputyAgent::ForwardSignal(const siginfo_t& info) {
@@ -275,9 +286,7 @@ absl::Status DeputyAgent::OnCommand() {
     if (!moved.ok()) {
       Report(true, moved);
       if (state_ == State::kGone) return absl::OkStatus();
-      state_ = State::kGone;
-      for (const siginfo_t& s : held_) kill(task_->pid(), s.si_signo);
-      return task_->Detach();
+      return Release();
     }
     Report(true);
   } else if (command.has_move_home()) {
@@ -602,12 +611,9 @@ absl::Status DeputyAgent::TakeHome(const LinkMessage& first) {
   ready.mutable_ready();
   (void)link_->SendMessage(ready);  // if the keeper no longer hears it, its guest ends with the link
   link_.reset();
-  for (const siginfo_t& s : held_) kill(task_->pid(), s.si_signo);
-  held_.clear();
-  state_ = State::kGone;  // of this agent: the process is on its own again
   info_.set_state("home");
   info_.set_where(config_.node.value);
-  const absl::Status detached = task_->Detach();
+  const absl::Status detached = Release();
   Report(home_requested_);
   return detached;
 }

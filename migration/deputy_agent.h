@@ -74,6 +74,8 @@ class DeputyAgent {
   // Ends the process for a reason of ours (link lost): SIGKILL, reported.
   void GiveUp(const std::string& why);
   void Report(bool finished = false, const absl::Status& result = absl::OkStatus());
+  // Lets the whole process go on by itself, with the signals that came meanwhile.
+  absl::Status Release();
   void ForwardSignal(const siginfo_t& info);
 
   const Config& config_;

@@ -45,8 +45,8 @@ const char* const kStages[] = {"ok",          "root",   "descriptors", "limits",
 
 class ChildSetup {
  public:
-  ChildSetup(const Config& config, const Image& image, const GuestWorld& world)
-      : config_(config), image_(image), world_(world) {}
+  ChildSetup(const Config& config, const Image& image, const GuestWorld& world, int placeholder)
+      : config_(config), image_(image), world_(world), placeholder_(placeholder) {}
 
   // Runs in the child; returns the stage that failed with errno set, or 0.
   int Run() {
@@ -91,10 +91,6 @@ class ChildSetup {
   }
 
   bool Descriptors() {
-    const int placeholder = open("/.elsewhere", O_PATH | O_CLOEXEC);
-    if (placeholder < 0) return false;
-    const int high = fcntl(placeholder, F_DUPFD_CLOEXEC, kHighFd);
-    if (high < 0) return false;
     // Open first, at numbers out of the way, then place.
     std::vector<std::pair<int, int>> opened;  // image index, fd
     for (int i = 0; i < image_.descriptors_size(); ++i) {
@@ -118,12 +114,11 @@ class ChildSetup {
     }
     for (const Descriptor& d : image_.descriptors()) {
       const int flags = d.close_on_exec() ? O_CLOEXEC : 0;
-      if (d.kind() == Descriptor::kHome && dup3(high, d.number(), flags) < 0) return false;
+      if (d.kind() == Descriptor::kHome && dup3(placeholder_, d.number(), flags) < 0) return false;
       if (d.kind() == Descriptor::kFile && d.same_as() >= 0 && dup3(d.same_as(), d.number(), flags) < 0) {
         return false;
       }
     }
-    close(high);
     return true;
   }
 
@@ -167,6 +162,7 @@ class ChildSetup {
   const Config& config_;
   const Image& image_;
   const GuestWorld& world_;
+  const int placeholder_;
 };
 
 template <typename T>
@@ -197,6 +193,9 @@ absl::Status GuestBuilder::Begin() {
 
 // The mapped files' contents live in memfds that the child inherits, at numbers above the guest's own.
 absl::Status GuestBuilder::MakeFiles() {
+  // Access mode 3 gives neither reading nor writing (open(2), NOTES), and this device has no position.
+  const ScopedFd low(open("/dev/fuse", O_ACCMODE | O_CLOEXEC));
+  if (!low) return ErrnoStatus(errno, "/dev/fuse");
   for (const Descriptor& d : image_.descriptors()) {
     if (d.number() < 0 || d.number() >= kHighFd) return FailedPrecondition("it has descriptor {}", d.number());
   }
@@ -209,6 +208,8 @@ absl::Status GuestBuilder::MakeFiles() {
       return ErrnoStatus(errno, fmt::format("raising the limit of open files to {}", kBuildFds));
     }
   }
+  placeholder_.reset(fcntl(low.get(), F_DUPFD_CLOEXEC, kHighFd));
+  if (!placeholder_) return ErrnoStatus(errno, "/dev/fuse");
   for (int i = 0; i < image_.files_size(); ++i) {
     ScopedFd fd(memfd_create(FileName(i).c_str(), MFD_CLOEXEC));
     if (!fd || ftruncate(fd.get(), static_cast<off_t>(image_.files(i).size())) != 0) {
@@ -235,7 +236,7 @@ absl::Status GuestBuilder::Fork() {
   if (pid == 0) {
     if (dup3(writer.get(), kReportFd, O_CLOEXEC) < 0) _exit(1);
     ChildReport r{};
-    r.stage = ChildSetup(config_, image_, *world_).Run();
+    r.stage = ChildSetup(config_, image_, *world_, placeholder_.get()).Run();
     r.error = r.stage == 0 ? 0 : errno;
     [[maybe_unused]] ssize_t n = write(kReportFd, &r, sizeof r);
     if (r.stage != 0) _exit(1);
@@ -288,20 +289,20 @@ absl::Status GuestBuilder::ClearMemory(RemoteCalls& calls) {
     OMFS_RETURN_IF_ERROR(
         own.Do("rseq", SYS_rseq, {rseq.area, rseq.size, 1 /* RSEQ_FLAG_UNREGISTER */, rseq.signature}).status());
   }
-  uint64_t from = 0x1000;
+  // Everything between what is kept goes.
+  std::vector<std::pair<uint64_t, uint64_t>> kept = {{stub_, stub_ + GuestStub::kSize}};
   for (const Mapping& m : mine) {
-    if (m.path == "[vsyscall]") continue;
-    if (!m.special()) continue;
-    if (m.start > from) {
-      // Around the stub, which lies in one of the gaps.
-      const uint64_t a = std::min(m.start, std::max(from, stub_)), b = a == stub_ ? stub_ + GuestStub::kSize : a;
-      if (a > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, a - from}).status());
-      if (m.start > b) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {b, m.start - b}).status());
-    }
-    from = m.end;
+    if (m.special() && m.path != "[vsyscall]") kept.emplace_back(m.start, m.end);
   }
-  constexpr uint64_t kTaskEnd = 0x7ffffffff000;
-  return own.Do("munmap", SYS_munmap, {from, kTaskEnd - from}).status();
+  constexpr uint64_t kTaskStart = 0x1000, kTaskEnd = 0x7ffffffff000;
+  kept.emplace_back(kTaskEnd, kTaskEnd);
+  std::sort(kept.begin(), kept.end());
+  uint64_t from = kTaskStart;
+  for (const auto& [start, end] : kept) {
+    if (start > from) OMFS_RETURN_IF_ERROR(own.Do("munmap", SYS_munmap, {from, start - from}).status());
+    from = end;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GuestBuilder::PlaceVdso(RemoteCalls& calls) {

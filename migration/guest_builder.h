@@ -27,6 +27,11 @@ class GuestBuilder {
   // Completes it; the guest is then stopped in front of its first instruction.
   absl::Status Finish();
 
+  // What stands in the guest's table for a descriptor of the home process: neither readable nor writable nor seekable, so
+  // that a call that does not pass the keeper fails with EBADF or ESPIPE. (An O_PATH descriptor would be the obvious thing,
+  // but cannot be handed to another process.)
+  int placeholder() const { return placeholder_.get(); }
+  bool started() const { return task_.has_value(); }
   TracedTask& task() { return *task_; }
   ScopedFd TakeListener() { return std::move(listener_); }
   uint64_t stub() const { return stub_; }
@@ -53,6 +58,7 @@ class GuestBuilder {
   std::vector<ScopedFd> files_;  // memfds with the content of image_.files, same numbers in the child
   std::optional<TracedTask> task_;
   ScopedFd listener_;
+  ScopedFd placeholder_;
   uint64_t stub_ = 0;
 };
 

@@ -58,7 +58,7 @@ bool GuestStub::FastCall(uint64_t nr) {
 absl::StatusOr<uint64_t> GuestStub::ChooseBase(const std::vector<const std::vector<Mapping>*>& lists) {
   // Libraries are mapped downwards from the program interpreter. Half a GiB below the lowest of them leaves room for what
   // is still to be mapped, and reaches them all.
-  constexpr uint64_t kLibraries = 0x7f0000000000, kMargin = 512ULL << 20;
+  constexpr uint64_t kMargin = 512ULL << 20;
   uint64_t lowest = 0;
   for (const auto* maps : lists) {
     for (const Mapping& m : *maps) {

@@ -6,7 +6,7 @@
 //   site:        jmp trampoline                   (was: syscall; cmp $-4096, %rax - eight bytes)
 //   trampoline:  leave the red zone; call common part; come back; cmp $-4096, %rax; jmp site + 8
 //   common part: make the call from the stub, where the filter lets it pass;
-//                EBADF means that the descriptor is no file of this node (it is a placeholder, or none at all):
+//                EBADF (for lseek ESPIPE) means that the descriptor may be no file of this node but a placeholder:
 //                then make it again from the second page, where it is notified as before
 //
 // No table is consulted: the guest's own descriptor table tells the two kinds apart, so the two can never disagree.
@@ -36,6 +36,8 @@ class GuestStub {
   static constexpr uint64_t kCodeSize = 2 * kPageSize;   // allowed page, trapping page with the trampolines
   static constexpr uint64_t kSize = 8 * kPageSize;       // with room for the keeper's own use while away
   static constexpr size_t kMaxSites = 120;
+  // Where x86-64 Linux maps libraries: above every program's own text.
+  static constexpr uint64_t kLibraries = 0x7f0000000000;
 
   // What stands at a site before and after.
   static constexpr size_t kSiteSize = 8;

@@ -244,6 +244,12 @@ absl::Status HomeReturn::RestoreDescriptors(DeputyBlob& blob, const std::string&
     OMFS_RETURN_IF_ERROR(task.Read(scratch, std::as_writable_bytes(std::span(&in, 1))));
     int received = -1;
     memcpy(&received, in.control + CMSG_LEN(0), sizeof received);
+    if (received == d->number()) {
+      OMFS_RETURN_IF_ERROR(calls_.Raw(SYS_fcntl, {static_cast<uint64_t>(received), F_SETFD,
+                                                  d->close_on_exec() ? 1ULL : 0ULL})
+                               .status());
+      continue;
+    }
     const uint64_t cloexec = d->close_on_exec() ? O_CLOEXEC : 0;
     OMFS_RETURN_IF_ERROR(calls_.Do("dup3", SYS_dup3,
                                    {static_cast<uint64_t>(received), static_cast<uint64_t>(d->number()), cloexec})

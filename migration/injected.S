@@ -71,7 +71,9 @@ omfs_guest_stub_fast:
 	je	2f
 	pushq	%rax
 	syscall
-	cmpq	$-9, %rax		/* EBADF: no file of this node */
+	cmpq	$-9, %rax		/* EBADF: no file of this node, or not open for this */
+	je	1f
+	cmpq	$-29, %rax		/* ESPIPE: lseek of a placeholder */
 	je	1f
 	leaq	8(%rsp), %rsp
 	ret
@@ -86,10 +88,13 @@ omfs_guest_stub_fast:
 	popq	%rdx
 	popq	%rsi
 	cmpq	$-9, %rax
+	je	3f
+	cmpq	$-29, %rax
+	je	3f
 	movl	$3, %eax
-	je	9f
 	syscall
 	ret
+3:	movl	$3, %eax
 9:	jmp	omfs_guest_stub_begin + 4096	/* the trapping call: first thing in the second page */
 	.balign 16
 omfs_guest_stub_end:

@@ -27,7 +27,16 @@ namespace omfs::migration {
 Keeper::Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
     : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
 
-Keeper::~Keeper() = default;
+Keeper::~Keeper() {
+  if (!builder_ || !builder_->started()) return;
+  // The guest first: the init of its pid namespace cannot end while it is not reaped.
+  kill(builder_->task().pid(), SIGKILL);
+  while (!guest_reaped_) {
+    auto stop = builder_->task().Wait();
+    if (!stop.ok()) break;
+    guest_reaped_ = stop->kind == TaskStop::Kind::kExited || stop->kind == TaskStop::Kind::kKilled;
+  }
+}
 
 absl::Status Keeper::Run() {
   const absl::Status built = Build();
@@ -73,10 +82,13 @@ absl::Status Keeper::Build() {
   // Wake-ups stay on the CPU where they happen (Linux 6.6); older kernels do without.
   constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);
   ioctl(listener_.get(), kSetFlags, 1UL);
-  placeholder_.reset(open("/", O_PATH | O_CLOEXEC));
   memory_ = std::make_unique<ProcessMemory>(builder_->task().pid());
   for (const Descriptor& d : image_.descriptors()) {
     if (d.kind() == Descriptor::kHome) home_.insert(d.number());
+  }
+  for (const Vma& v : image_.vmas()) {
+    const bool library = v.file() != 0 && v.start() >= GuestStub::kLibraries;
+    if (library && (library_floor_ == 0 || v.start() < library_floor_)) library_floor_ = v.start();
   }
   cwd_here_ = image_.cwd_on_mfs();
   paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,
@@ -191,10 +203,10 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
   switch (stop.kind) {
     case TaskStop::Kind::kExited:
       // Only the keeper lets it exit, after its deputy has.
-      done_ = true;
+      done_ = guest_reaped_ = true;
       return absl::OkStatus();
     case TaskStop::Kind::kKilled:
-      done_ = true;
+      done_ = guest_reaped_ = true;
       m.mutable_died()->set_signal(stop.signal);
       return link_->SendMessage(m);
     case TaskStop::Kind::kGroupStop:

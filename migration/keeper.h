@@ -5,7 +5,7 @@
 // serves signals and the link.
 //
 // Whose descriptor? The guest's kernel table holds both kinds: files below /mfs are really open there, descriptors of the
-// home process are held by O_PATH placeholders, so that the guest's kernel hands out the numbers the program expects. The
+// home process are held by placeholders, so that the guest's kernel hands out the numbers the program expects. The
 // keeper knows the numbers of the placeholders (home_); they change only through calls it sees.
 //
 // A call is run here by letting the guest's kernel continue it. That is right although the guest could change the memory
@@ -113,7 +113,6 @@ class Keeper {
   std::unique_ptr<Link> link_;
   ScopedFd channel_;
   ScopedFd signal_fd_;
-  ScopedFd placeholder_;
   Image image_;
   std::unique_ptr<GuestBuilder> builder_;
   std::unique_ptr<ProcessMemory> memory_;
@@ -128,9 +127,11 @@ class Keeper {
   bool cancel_sent_ = false;
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
+  bool guest_reaped_ = false;
   std::deque<siginfo_t> signals_;           // passed to the guest, not yet seen at delivery
   uint64_t signals_received_ = 0;
   uint64_t local_calls_ = 0;
+  uint64_t library_floor_ = 0;              // below it libraries that are loaded while away are mapped; 0 = anywhere
 };
 
 }  // namespace omfs::migration

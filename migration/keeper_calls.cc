@@ -57,6 +57,7 @@ std::string LinkTarget(const std::string& path) {
 absl::Status Keeper::Reply(uint64_t id, int64_t result) {
   seccomp_notif_resp r{};
   r.id = id;
+  spdlog::trace("event=answer pid={} result={}", image_.pid(), result);
   // A negative result is given in `error`; the kernel takes it as it stands.
   if (result < 0 && result > -4096) {
     r.error = static_cast<int32_t>(result);
@@ -87,7 +88,7 @@ absl::Status Keeper::Recall(uint64_t id, const std::string& reason) {
 absl::StatusOr<int> Keeper::AddPlaceholder(uint64_t id, int at, bool close_on_exec) {
   seccomp_notif_addfd a{};
   a.id = id;
-  a.srcfd = static_cast<uint32_t>(placeholder_.get());
+  a.srcfd = static_cast<uint32_t>(builder_->placeholder());
   if (at >= 0) {
     a.newfd = static_cast<uint32_t>(at);
     a.flags = SECCOMP_ADDFD_FLAG_SETFD;
@@ -105,6 +106,7 @@ absl::StatusOr<bool> Keeper::TakeFastPath(const seccomp_notif& n) {
     return false;
   }
   uint8_t bytes[GuestStub::kSiteSize];
+  spdlog::trace("event=fast_path_candidate pid={} site={:#x} stub={:#x}", image_.pid(), site, stub);
   if (!memory_->Read(site, bytes).ok() || !GuestStub::Patchable(std::as_bytes(std::span(bytes)))) return false;
   OMFS_RETURN_IF_ERROR(StopInCall(n.id));
   if (done_) return true;
@@ -130,6 +132,9 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   const SyscallArgs args = ArgsOf(n);
   const Decision decision = DecideNotified(n.data);
   const SyscallSpec* spec = FindSyscall(static_cast<uint64_t>(n.data.nr));
+  spdlog::trace("event=call pid={} name={} class={} args={:#x},{:#x},{:#x},{:#x} ip={:#x}", image_.pid(),
+                spec != nullptr ? spec->name : "?", ClassName(decision.cls), args[0], args[1], args[2], args[3],
+                n.data.instruction_pointer);
   if (decision.cls == SyscallClass::kRecall || spec == nullptr) {
     return Recall(n.id, fmt::format("{}: {}", spec != nullptr ? spec->name : "unknown call", decision.reason));
   }
@@ -187,7 +192,7 @@ Keeper::Place Keeper::PlaceOf(const SyscallSpec& spec, const SyscallArgs& args, 
     if (spec.args[i].kind != ArgKind::kFd) continue;
     home_.contains(static_cast<int>(args[i])) ? ++home : ++here;
   }
-  for (const PathArg& p : PathsOf(spec, args).span()) {
+  for (const PathArg& p : PathsOf(spec, args)) {
     const uint64_t address = args[p.path_arg];
     const int dirfd = p.dirfd_arg >= 0 ? static_cast<int>(args[p.dirfd_arg]) : AT_FDCWD;
     auto text = address != 0 ? memory_->ReadString(address, PATH_MAX) : ErrnoOr<std::string>(std::string());
@@ -291,9 +296,17 @@ absl::StatusOr<std::optional<int64_t>> Keeper::ForwardGuestCall(const seccomp_no
     }
     auto rax = Scatter(g, result, *memory_);
     if (!rax.ok()) return FailedPrecondition("the guest's memory is out of reach");
-    // A read that would have filled a large buffer natively goes on; only regular files do, and those at home are told by
-    // a full first piece.
-    const auto next = NextSkip(g, skip, *rax, *rax == static_cast<int64_t>(g.transfer));
+    // A cut read goes on only where the native one would have filled the buffer: pipes and terminals give what they have.
+    bool fills = false;
+    if (g.clamped && *rax == static_cast<int64_t>(g.transfer)) {
+      OwnMemory memory(sizeof(struct stat) + 64);
+      const uint64_t at = memory.Reserve(sizeof(struct stat));
+      OMFS_ASSIGN_OR_RETURN(const ForwardResult stated, ForwardOwn(SYS_fstat, {args[0], at}, memory));
+      struct stat st {};
+      memcpy(&st, memory.At(at), sizeof st);
+      fills = stated.rax == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    }
+    const auto next = NextSkip(g, skip, *rax, fills);
     if (!next) {
       if (*rax < 0 && skip > 0) return std::optional<int64_t>(skip);
       return std::optional<int64_t>(static_cast<int64_t>(skip) + *rax);
@@ -306,7 +319,7 @@ absl::Status Keeper::ForwardAndReply(const seccomp_notif& n, const SyscallSpec& 
   if (spec.has(kNewFdPair)) return Recall(n.id, fmt::format("{}: two descriptors at once", spec.name));
   OMFS_ASSIGN_OR_RETURN(const auto rax, ForwardGuestCall(n, spec, args));
   if (!rax) return absl::OkStatus();
-  if (!spec.has(kNewFd) || *rax < 0) return Reply(n.id, *rax);
+  if (!ReturnsNewFd(spec, args) || *rax < 0) return Reply(n.id, *rax);
   // Whether the new descriptor closes on exec is asked of the object itself.
   OMFS_ASSIGN_OR_RETURN(const int64_t flags, ForwardPlain(SYS_fcntl, {static_cast<uint64_t>(*rax), F_GETFD}));
   return AdoptHomeDescriptor(n, static_cast<int>(*rax), (flags & FD_CLOEXEC) != 0);

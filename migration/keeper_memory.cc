@@ -62,8 +62,11 @@ absl::Status Keeper::HandleMmap(const seccomp_notif& n, const SyscallArgs& args)
   OMFS_ASSIGN_OR_RETURN(const uint64_t memfd, calls.Do("memfd_create", SYS_memfd_create, {builder_->scratch().value, 0}));
   const ScopedFd file(static_cast<int>(syscall(SYS_pidfd_getfd, task.pidfd(), static_cast<int>(memfd), 0)));
   if (!file || ftruncate(file.get(), st.st_size) != 0) return ErrnoStatus(errno, "memory for a mapped file");
+  // Without a wish of the program's, next to what it has already, as its own kernel would have done: the guest's kernel
+  // would choose by the keeper's layout, out of reach of the stub.
+  const uint64_t hint = args[0] == 0 && length < library_floor_ ? library_floor_ - length : args[0];
   OMFS_ASSIGN_OR_RETURN(const int64_t mapped,
-                        calls.Raw(SYS_mmap, {args[0], args[1], prot, (flags & ~static_cast<uint64_t>(MAP_TYPE)) | MAP_PRIVATE,
+                        calls.Raw(SYS_mmap, {hint, args[1], prot, (flags & ~static_cast<uint64_t>(MAP_TYPE)) | MAP_PRIVATE,
                                              memfd, offset}));
   OMFS_RETURN_IF_ERROR(calls.Raw(SYS_close, {memfd}).status());
   OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, task.GetRegs());
@@ -71,6 +74,7 @@ absl::Status Keeper::HandleMmap(const seccomp_notif& n, const SyscallArgs& args)
   regs.orig_rax = static_cast<uint64_t>(-1);
   OMFS_RETURN_IF_ERROR(task.SetRegs(regs));
   if (mapped >= 0 || mapped < -4095) {
+    if (static_cast<uint64_t>(mapped) == hint && args[0] == 0) library_floor_ = hint;
     MappedFile* f = image_.add_files();
     f->set_path(path);
     f->set_size(st.st_size);

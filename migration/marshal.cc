@@ -176,22 +176,49 @@ class Gatherer {
   // A flat part of `size` bytes at `address`, read when `in`, else only probed.
   bool Bytes(size_t i, const ArgSpec& arg, uint64_t address, uint64_t size, bool in) {
     const auto offset = static_cast<uint32_t>(call().data.size());
-    if (in) {
-      Errno e = Append(address, size);
-      if (e.value == EFAULT) return Unusable(i);
-      if (!e.ok()) return Fail(e);
-    } else if (size > 0) {
-      uint8_t byte;
-      Errno e = memory_.Read(address, {&byte, 1});
-      if (e.value == EFAULT) return Unusable(i);
-      if (!e.ok()) return Fail(e);
-    }
+    uint8_t byte;
+    Errno e;
+    if (in) e = Append(address, size);
+    if (!in && size > 0) e = memory_.Read(address, {&byte, 1});
+    if (e.value == EFAULT) return Unusable(i);
+    if (!e.ok()) return Fail(e);
+    AddFlat(i, arg, address, size, offset, in);
+    return true;
+  }
+
+  void AddFlat(size_t i, const ArgSpec& arg, uint64_t address, uint64_t size, uint32_t in_offset,
+               bool in) {
     CallPart& part = AddPart(i, CallPart::Shape::kFlat);
-    part.in_offset = offset;
+    part.in_offset = in_offset;
     part.in_size = in ? static_cast<uint32_t>(size) : 0;
     part.capacity = static_cast<uint32_t>(size);
     if (spec_.has(kTransfer)) part.align_log2 = AlignLog2(address);
     AddTarget(i, arg, address, {{address, size}});
+  }
+
+  // The buffer of read, write and the like: what lies before an address that is not there is
+  // transferred, as natively.
+  bool Transfer(size_t i, const ArgSpec& arg, uint64_t address, uint64_t size, bool in) {
+    const auto offset = static_cast<uint32_t>(call().data.size());
+    uint8_t last;
+    Errno e;
+    if (in) e = Append(address, size);
+    if (!in && size > 0) e = memory_.Read(address + size - 1, {&last, 1});
+    const bool one_page = size > 0 && address / kPage == (address + size - 1) / kPage;
+    if (e.value == EFAULT || (e.ok() && !in && !one_page)) {
+      ErrnoOr<uint64_t> there = e.ok() ? Accessible(address, 1) : Accessible(address, size);
+      if (!there.ok()) return Fail(there.error());
+      if (*there == 0 && size > 0) return Unusable(i);
+      if (!e.ok()) {
+        size = *there;
+        out_.clamped = false;
+        e = in ? Append(address, size) : Errno();
+      }
+    }
+    if (!e.ok()) return Fail(e);
+    call().words[arg.ref] = size;
+    out_.transfer = size;
+    AddFlat(i, arg, address, size, offset, in);
     return true;
   }
 
@@ -199,9 +226,8 @@ class Gatherer {
   bool Counted(size_t i, const ArgSpec& arg) {
     std::optional<uint64_t> bytes = CountedBytes(arg, args_);
     if (!bytes) return Unusable(i);  // the kernel refuses the negative length
-    uint64_t address = args_[i] + skip_;
+    const uint64_t address = args_[i] + skip_;
     uint64_t size = *bytes - std::min(*bytes, skip_);
-    const uint64_t wanted = size;
     if (size > LimitOf(arg)) {
       if (spec_.has(kTransfer) && size > INT64_MAX) return Unusable(i);  // EFAULT natively
       if (arg.too_long == TooLong::kRecall) return GiveUp(kTooMuch);
@@ -210,21 +236,8 @@ class Gatherer {
       out_.clamped = spec_.has(kTransfer);
     }
     const bool in = arg.kind != ArgKind::kOutBuf && arg.kind != ArgKind::kOutArray;
-    if (spec_.has(kTransfer) && size > 0) {
-      // What lies before an address that is not there is transferred, as natively.
-      uint8_t last;
-      Errno e = memory_.Read(address + size - 1, {&last, 1});
-      if (!e.ok() && e.value != EFAULT) return Fail(e);
-      if (!e.ok()) {
-        ErrnoOr<uint64_t> there = Accessible(address, size);
-        if (!there.ok()) return Fail(there.error());
-        if (*there == 0) return Unusable(i);
-        size = *there;
-        out_.clamped = false;
-      }
-    }
-    if (size != wanted || skip_ != 0) call().words[arg.ref] = size / arg.size;
-    out_.transfer = size;
+    if (spec_.has(kTransfer)) return Transfer(i, arg, address, size, in);
+    if (size != *bytes) call().words[arg.ref] = size / arg.size;
     return Bytes(i, arg, address, size, in);
   }
 

@@ -194,7 +194,7 @@ constexpr SyscallSpec kRows[] = {
         "run here; the deputy is told which signals are ignored"),
     Local(14, "rt_sigprocmask"),
     Local(15, "rt_sigreturn"),
-    Row(16, "ioctl", kDfsa, {fd, val, {.kind = ArgKind::kIoctl}}, "by request, see below", kNewFd),
+    Row(16, "ioctl", kDfsa, {fd, val, {.kind = ArgKind::kIoctl}}, "by request, see below"),
     Row(17, "pread64", kDfsa, {fd, OutBuf(2), val, off}, {}, kTransfer),
     Row(18, "pwrite64", kDfsa, {fd, InBuf(2), val, off}, {}, kTransfer),
     Row(19, "readv", kDfsa, {fd, IovOut(2), val}, {}, kTransfer),
@@ -261,7 +261,7 @@ constexpr SyscallSpec kRows[] = {
     Recall(69, "msgsnd", kSysV),
     Recall(70, "msgrcv", kSysV),
     Recall(71, "msgctl", kSysV),
-    Row(72, "fcntl", kBoth, {fd, val, {.kind = ArgKind::kFcntl}}, "by command, see below", kNewFd),
+    Row(72, "fcntl", kBoth, {fd, val, {.kind = ArgKind::kFcntl}}, "by command, see below"),
     Row(73, "flock", kDfsa, {fd, val}),
     Row(74, "fsync", kDfsa, {fd}),
     Row(75, "fdatasync", kDfsa, {fd}),
@@ -799,6 +799,13 @@ PathArgs PathsOf(const SyscallSpec& spec, const SyscallArgs& args) {
     ++result.count;
   }
   return result;
+}
+
+bool ReturnsNewFd(const SyscallSpec& spec, const SyscallArgs& args) {
+  const RequestSpec* request = nullptr;
+  if (spec.nr == 16) request = FindIoctl(args[1]);
+  if (spec.nr == 72) request = FindFcntl(args[1]);
+  return spec.has(kNewFd) || (request != nullptr && request->new_fd);
 }
 
 std::string_view ClassName(SyscallClass cls) {

@@ -29,7 +29,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 namespace omfs::migration {
@@ -124,7 +123,7 @@ struct ArgTests {
 
 // Facts about a row that its handler needs beside the argument kinds.
 enum RowFlags : uint32_t {
-  kNewFd = 1 << 0,      // the result is a new descriptor of the home process
+  kNewFd = 1 << 0,      // the result is a new descriptor; ask ReturnsNewFd()
   kNewFdPair = 1 << 1,  // argument 0 or 3 receives two new descriptors (pipe, socketpair)
   kTransfer = 1 << 2,   // moves a byte stream: a clamped transfer can be continued (see marshal.h)
   kPathMayBeNull = 1 << 3,  // NULL for the path means the descriptor itself
@@ -177,9 +176,14 @@ struct PathArg {
 struct PathArgs {
   std::array<PathArg, 2> paths{};
   size_t count = 0;
-  std::span<const PathArg> span() const { return {paths.data(), count}; }
+  const PathArg* begin() const { return paths.data(); }
+  const PathArg* end() const { return paths.data() + count; }
 };
 PathArgs PathsOf(const SyscallSpec& spec, const SyscallArgs& args);
+
+// Whether the call's result is a new descriptor: rows with kNewFd, and ioctl and fcntl by their
+// request.
+bool ReturnsNewFd(const SyscallSpec& spec, const SyscallArgs& args);
 
 std::string_view ClassName(SyscallClass cls);
 

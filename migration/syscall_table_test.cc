@@ -100,7 +100,7 @@ TEST(SyscallTable, JudgesByArguments) {
 TEST(SyscallTable, FindsThePathsOfACall) {
   auto paths = [](std::string_view name, SyscallArgs args) {
     std::string text;
-    for (const PathArg& p : PathsOf(*FindSyscall(name), args).span())
+    for (const PathArg& p : PathsOf(*FindSyscall(name), args))
       text +=
           std::to_string(p.dirfd_arg) + ":" + std::to_string(p.path_arg) + (p.follow ? "f " : "n ");
     return text;
@@ -117,6 +117,16 @@ TEST(SyscallTable, FindsThePathsOfACall) {
   EXPECT_EQ(paths("symlinkat", {}), "1:2n ");  // the target is text, not a path to walk
   EXPECT_EQ(paths("newfstatat", {0, 0, 0, AT_SYMLINK_NOFOLLOW}), "0:1n ");
   EXPECT_EQ(paths("newfstatat", {}), "0:1f ");
+}
+
+TEST(SyscallTable, KnowsWhichCallsMakeDescriptors) {
+  auto makes = [](uint64_t nr, SyscallArgs args) { return ReturnsNewFd(kSyscallTable[nr], args); };
+  EXPECT_TRUE(makes(SYS_openat, {}));
+  EXPECT_FALSE(makes(SYS_read, {}));
+  EXPECT_TRUE(makes(SYS_fcntl, {0, F_DUPFD_CLOEXEC}));
+  EXPECT_FALSE(makes(SYS_fcntl, {0, F_GETFL}));
+  EXPECT_TRUE(makes(SYS_ioctl, {0, TIOCGPTPEER}));
+  EXPECT_FALSE(makes(SYS_ioctl, {0, FIONREAD}));
 }
 
 TEST(SyscallTable, RequestTablesAgreeWithTheEncodedSizes) {

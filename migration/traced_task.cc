@@ -213,6 +213,12 @@ absl::StatusOr<TracedTask::RseqConfig> TracedTask::GetRseq() {
   return RseqConfig{c.pointer, c.size, c.signature, c.flags};
 }
 
+absl::Status TracedTask::ReopenMemory() {
+  const std::string path = fmt::format("/proc/{}/mem", pid_);
+  mem_.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  return mem_ ? absl::OkStatus() : ErrnoStatus(errno, path);
+}
+
 absl::Status TracedTask::Read(RemotePtr from, std::span<std::byte> to) {
   size_t done = 0;
   while (done < to.size()) {
@@ -264,6 +270,10 @@ absl::StatusOr<int64_t> TracedTask::Syscall(RemotePtr site, long nr, std::span<c
     if (stop.kind == TaskStop::Kind::kSignal && stop.signal == SIGTRAP) break;
     if (stop.kind == TaskStop::Kind::kExited || stop.kind == TaskStop::Kind::kKilled) {
       return FailedPrecondition("process {} has ended", pid_);
+    }
+    if (stop.kind == TaskStop::Kind::kSignal) {
+      // Only faults get here: the code at the site, or its stack, is not what it should be.
+      return Internal("process {} got signal {} in a system call of the agent's", pid_, stop.signal);
     }
     // A group stop or an interrupt that was due: step on.
     if (Ptrace(PTRACE_SINGLESTEP, pid_, 0, nullptr) != 0) return PtraceError("step", pid_);

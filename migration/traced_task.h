@@ -83,6 +83,9 @@ class TracedTask {
   // area = 0 when none is registered.
   absl::StatusOr<RseqConfig> GetRseq();
 
+  // After an execve of the task: its memory is another one.
+  absl::Status ReopenMemory();
+
   // Memory, through /proc/PID/mem: ignores page protection of private mappings. All or error.
   absl::Status Read(RemotePtr from, std::span<std::byte> to);
   absl::Status Write(RemotePtr to, std::span<const std::byte> from);

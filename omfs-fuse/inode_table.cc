@@ -4,18 +4,18 @@
 
 namespace omfs {
 
-void FuseInode::AddOpen(const OpenRef& open) {
+void FuseInode::AddOpen(const RemoteOpenRef& open) {
   std::lock_guard lock(mu_);
   opens_.push_back(open);
 }
 
-void FuseInode::RemoveOpen(const OpenRef& open) {
+void FuseInode::RemoveOpen(const RemoteOpenRef& open) {
   std::lock_guard lock(mu_);
   const auto it = std::find(opens_.begin(), opens_.end(), open);
   if (it != opens_.end()) opens_.erase(it);
 }
 
-OpenRef FuseInode::AnyOpen() const {
+RemoteOpenRef FuseInode::AnyOpen() const {
   std::lock_guard lock(mu_);
   return opens_.empty() ? nullptr : opens_.back();
 }

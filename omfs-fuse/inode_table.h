@@ -23,15 +23,15 @@ class FuseInode {
   const Fh fh;
 
   // Opens of the object by this mount: through one of them a file without a name is still reached.
-  void AddOpen(const OpenRef& open);
-  void RemoveOpen(const OpenRef& open);
-  OpenRef AnyOpen() const;
+  void AddOpen(const RemoteOpenRef& open);
+  void RemoveOpen(const RemoteOpenRef& open);
+  RemoteOpenRef AnyOpen() const;
 
  private:
   friend class InodeTable;
   uint64_t lookups_ = 0;  // guarded by InodeTable::mu_
   mutable std::mutex mu_;
-  std::vector<OpenRef> opens_ ABSL_GUARDED_BY(mu_);
+  std::vector<RemoteOpenRef> opens_ ABSL_GUARDED_BY(mu_);
 };
 
 // Thread-safe.

@@ -109,7 +109,7 @@ class NodeFs : public FileSystem {
 struct FileHandle {
   NodeClient* node = nullptr;
   FuseInode* inode = nullptr;  // null for a root directory
-  OpenRef open;
+  RemoteOpenRef open;
 
   // Directories: the page read last and how far it was handed out.
   std::mutex dir_mu;

@@ -10,7 +10,7 @@
 namespace omfs {
 namespace {
 
-uint64_t NewHandle(NodeClient* node, FuseInode* inode, OpenRef open) {
+uint64_t NewHandle(NodeClient* node, FuseInode* inode, RemoteOpenRef open) {
   auto handle = std::make_unique<FileHandle>();
   handle->node = node;
   handle->inode = inode;

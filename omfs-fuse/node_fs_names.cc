@@ -77,7 +77,7 @@ void NodeFs::AnswerEntry(FuseRequest& r, NodeClient* node, const ErrnoOr<Entry>&
 ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object) {
   ErrnoOr<omfs_attr> attr = object.node->GetAttr(caller, object.fh, nullptr);
   if (attr.ok() || attr.error().value != ESTALE || object.inode == nullptr) return attr;
-  const OpenRef open = object.inode->AnyOpen();
+  const RemoteOpenRef open = object.inode->AnyOpen();
   if (!open) return attr;
   return object.node->GetAttr(caller, object.fh, open);
 }
@@ -124,7 +124,7 @@ void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
   const AttrChange change = ChangeFrom(*attr, to_set);
-  const OpenRef open = fi != nullptr ? FileHandle::Of(fi)->open : nullptr;
+  const RemoteOpenRef open = fi != nullptr ? FileHandle::Of(fi)->open : nullptr;
   ErrnoOr<omfs_attr> result = change.valid == 0
                                   ? Attributes(r.caller(), *object)
                                   : object->node->SetAttr(r.caller(), object->fh, open, change);

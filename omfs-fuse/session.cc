@@ -63,8 +63,10 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
   absl::Status Start(const std::string& source, unsigned long flags) {
     OMFS_ASSIGN_OR_RETURN(ScopedFd device, OpenFuseDevice());
     char name[] = "omfs-fuse";
-    char* argv[] = {name, nullptr};
-    fuse_args args = FUSE_ARGS_INIT(1, argv);
+    // The same number as in the mount's own options; libfuse compares it with what init() asks for.
+    std::string max_read = fmt::format("-omax_read={}", OMFS_MAX_PAYLOAD);
+    char* argv[] = {name, max_read.data(), nullptr};
+    fuse_args args = FUSE_ARGS_INIT(2, argv);
     session_ = fuse_session_new(&args, &DispatchTable(), sizeof(fuse_lowlevel_ops), fs_.get());
     fuse_opt_free_args(&args);
     if (session_ == nullptr) return Internal("libfuse refuses a session");

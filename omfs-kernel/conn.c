@@ -23,6 +23,7 @@
  * can occupy.  An owner that has not sent a byte for two leases is taken for dead and the connection
  * broken, so nothing waits longer than that.
  */
+#include <linux/fs_struct.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>

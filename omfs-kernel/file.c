@@ -155,5 +155,7 @@ const struct file_operations omfs_file_ops = {
 	.llseek = omfs_llseek,
 	.lock = omfs_no_locks,
 	.flock = omfs_no_locks,
+#ifdef OMFS_HAVE_SIMPLE_NOSETLEASE
 	.setlease = simple_nosetlease,
+#endif
 };

@@ -133,8 +133,10 @@ struct omfs_inode {
  * struct omfs_call - a request to be made, and how large the reply may be
  * @op: enum omfs_op
  * @cred: whose rights apply at the owner; NULL for operations without credentials
- * @fixed: the operation's request structure, @fixed_len bytes
- * @tail: the variable part after it, @tail_len bytes
+ * @fixed: the operation's request structure
+ * @fixed_len: its length in bytes
+ * @tail: the variable part after it
+ * @tail_len: its length in bytes
  * @meta_max: most bytes of metadata a proper reply can have
  * @payload_max: most bytes of payload
  */
@@ -159,9 +161,15 @@ struct omfs_call {
  * @slot: which slot it uses
  * @result: 0 or a negative errno; valid after @done
  * @tx_list: in omfs_conn.txq
- * @msg: the whole message; @sent of @msg_len bytes are written
- * @meta: reply's metadata, @meta_len of at most @meta_max bytes
- * @payload: reply's payload, @payload_len of at most @payload_max bytes
+ * @msg: the whole message
+ * @msg_len: its length in bytes
+ * @sent: how many of them are written
+ * @meta: the reply's metadata
+ * @meta_max: the room for it
+ * @meta_len: its length in bytes
+ * @payload: the reply's payload
+ * @payload_max: the room for it
+ * @payload_len: its length in bytes
  */
 struct omfs_req {
 	struct kref ref;

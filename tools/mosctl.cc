@@ -127,7 +127,7 @@ void PrintReasons(const char* title,
                   const google::protobuf::RepeatedPtrField<local::Reason>& reasons) {
   if (!reasons.empty()) printf("%s\n", title);
   for (const local::Reason& r : reasons) {
-    printf("%10llu  %s\n", static_cast<unsigned long long>(r.count()), r.what().c_str());
+    printf("%10llu  %s\n", static_cast<unsigned long long>(r.count()), Printable(r.what()).c_str());
   }
 }
 
@@ -142,7 +142,7 @@ absl::Status Why(const Arguments& args) {
                          {"forwarded", ReasonsJson(why.forwarded())}}).c_str());
     return absl::OkStatus();
   }
-  printf("%s\n", why.text().c_str());
+  printf("%s\n", Printable(why.text()).c_str());
   PrintReasons("recalled home:", why.recalls());
   PrintReasons("calls run at home:", why.forwarded());
   return absl::OkStatus();

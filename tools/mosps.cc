@@ -9,15 +9,6 @@
 namespace omfs {
 namespace {
 
-// A command's name comes from its program: nothing in it may steer the terminal.
-std::string Printable(const std::string& text) {
-  std::string out = text;
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
-}
-
 void PrintTable(const local::ListReply& list) {
   printf("%7s %5s %5s %6s %-10s %5s %9s %7s %s\n", "PID", "HOME", "WHERE", "UID", "STATE", "MOVES",
          "FORWARDED", "RECALLS", "COMMAND");

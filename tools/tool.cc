@@ -37,6 +37,14 @@ absl::StatusOr<uint32_t> NodeArgument(const Config& config, const std::string& t
   return static_cast<uint32_t>(node->id.value);
 }
 
+std::string Printable(const std::string& text) {
+  std::string out = text;
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return out;
+}
+
 absl::StatusOr<int32_t> PidArgument(const std::string& text) {
   int32_t pid = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);

@@ -67,6 +67,11 @@ uint64_t Link::generation() const {
   return generation_;
 }
 
+size_t Link::slots() const {
+  std::lock_guard lock(mu_);
+  return slots_.size();
+}
+
 ErrnoOr<Entry> Link::Root() {
   Lock lock(mu_);
   const auto deadline = trouble_since_ + options_.patience;

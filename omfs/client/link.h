@@ -69,6 +69,8 @@ class Link {
 
   // Opens made in another generation are gone. A call that names an open must be built after reading it.
   uint64_t generation() const;
+  // Slots of the session; 0 before the first connection.
+  size_t slots() const;
   // The export's root as of the last HELLO. Waits for a connection as a call does.
   ErrnoOr<Entry> Root();
 

@@ -27,7 +27,7 @@
 namespace omfs {
 
 struct Opened {
-  OpenRef open;
+  RemoteOpenRef open;
   Entry entry;
 };
 
@@ -56,9 +56,9 @@ class NodeClient {
   ErrnoOr<Entry> Root();
   ErrnoOr<Entry> Lookup(const Caller& caller, const Fh& dir, std::string_view name);
   // open: an open of the object if there is one (finds it when it has no name any more), else null.
-  ErrnoOr<omfs_attr> GetAttr(const Caller& caller, const Fh& fh, const OpenRef& open);
+  ErrnoOr<omfs_attr> GetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open);
   // open: the open that ftruncate came through, else null.
-  ErrnoOr<omfs_attr> SetAttr(const Caller& caller, const Fh& fh, const OpenRef& open,
+  ErrnoOr<omfs_attr> SetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open,
                              const AttrChange& change);
   ErrnoOr<std::string> ReadLink(const Caller& caller, const Fh& fh);
   Errno Access(const Caller& caller, const Fh& fh, int mask);
@@ -78,21 +78,21 @@ class NodeClient {
   ErrnoOr<Opened> Create(const Caller& caller, const Fh& dir, std::string_view name, int flags,
                          mode_t mode);
   // lock_owner: whose flock lock goes with the open, 0 = nobody's. Does not wait for the owner if it need not.
-  void Close(const Caller& caller, const OpenRef& open, uint64_t lock_owner);
-  ErrnoOr<size_t> Read(const Caller& caller, const OpenRef& open, uint64_t offset,
+  void Close(const Caller& caller, const RemoteOpenRef& open, uint64_t lock_owner);
+  ErrnoOr<size_t> Read(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                        std::span<std::byte> into);
   // flags: OMFS_WRITE_*.
-  ErrnoOr<Written> Write(const Caller& caller, const OpenRef& open, uint64_t offset,
+  ErrnoOr<Written> Write(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                          std::span<const std::byte> data, uint32_t flags);
-  Errno Fsync(const Caller& caller, const OpenRef& open, bool data_only);
-  Errno Fallocate(const Caller& caller, const OpenRef& open, uint64_t offset, uint64_t len, int mode);
+  Errno Fsync(const Caller& caller, const RemoteOpenRef& open, bool data_only);
+  Errno Fallocate(const Caller& caller, const RemoteOpenRef& open, uint64_t offset, uint64_t len, int mode);
   // whence: SEEK_DATA or SEEK_HOLE.
-  ErrnoOr<uint64_t> Seek(const Caller& caller, const OpenRef& open, uint64_t offset, int whence);
+  ErrnoOr<uint64_t> Seek(const Caller& caller, const RemoteOpenRef& open, uint64_t offset, int whence);
   // Both opens are of this node. May copy less than len.
-  ErrnoOr<uint64_t> CopyRange(const Caller& caller, const OpenRef& in, uint64_t in_offset,
-                              const OpenRef& out, uint64_t out_offset, uint64_t len, uint32_t flags);
+  ErrnoOr<uint64_t> CopyRange(const Caller& caller, const RemoteOpenRef& in, uint64_t in_offset,
+                              const RemoteOpenRef& out, uint64_t out_offset, uint64_t len, uint32_t flags);
   // The entries after cookie (0 = from the start), at most max_bytes of them. plus: with handles and attributes.
-  ErrnoOr<DirPage> ReadDir(const Caller& caller, const OpenRef& dir, uint64_t cookie,
+  ErrnoOr<DirPage> ReadDir(const Caller& caller, const RemoteOpenRef& dir, uint64_t cookie,
                            uint32_t max_bytes, bool plus);
 
   // Extended attributes, inode flags, locks (node_client_xattrs.cc).
@@ -106,10 +106,10 @@ class NodeClient {
   // FS_IOC_GETFLAGS; with set FS_IOC_SETFLAGS. Returns the flags as they are then.
   ErrnoOr<uint32_t> Flags(const Caller& caller, const Fh& fh, std::optional<uint32_t> set);
   // owner: lock owner, unique in this client. flags: OMFS_LOCK_FLOCK.
-  ErrnoOr<FileLock> GetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
+  ErrnoOr<FileLock> GetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
                              const FileLock& lock);
   // flags: also OMFS_LOCK_WAIT; then cancel (may be null) ends the wait with EINTR.
-  Errno SetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
+  Errno SetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
                 const FileLock& lock, CancelToken* cancel);
 
  private:
@@ -139,11 +139,11 @@ class NodeClient {
   template <WirePod Rep, WirePod Req>
   ErrnoOr<Rep> Ask(uint16_t op, const Caller& caller, const Req& req, std::string_view first = {},
                    std::string_view second = {});
-  Errno PollForLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
+  Errno PollForLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
                     const FileLock& lock, CancelToken* cancel);
 
   omfs::Link link_;
-  std::atomic<int> waiting_locks_{0};
+  std::atomic<size_t> waiting_locks_{0};
 };
 
 }  // namespace omfs

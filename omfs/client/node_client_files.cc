@@ -57,7 +57,7 @@ ErrnoOr<Opened> NodeClient::FinishOpen(const Caller& caller, int flags, const Ca
   return opened;
 }
 
-void NodeClient::Close(const Caller& caller, const OpenRef& open, uint64_t lock_owner) {
+void NodeClient::Close(const Caller& caller, const RemoteOpenRef& open, uint64_t lock_owner) {
   auto call = std::make_unique<Call>();
   const uint64_t generation = link_.generation();
   {
@@ -76,7 +76,7 @@ void NodeClient::Close(const Caller& caller, const OpenRef& open, uint64_t lock_
   if (call) link_.Execute(call.get(), generation);
 }
 
-ErrnoOr<size_t> NodeClient::Read(const Caller& caller, const OpenRef& open, uint64_t offset,
+ErrnoOr<size_t> NodeClient::Read(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                                  std::span<std::byte> into) {
   into = into.first(std::min<size_t>(into.size(), OMFS_MAX_PAYLOAD));
   Call call;
@@ -93,7 +93,7 @@ ErrnoOr<size_t> NodeClient::Read(const Caller& caller, const OpenRef& open, uint
   return call.reply_size;
 }
 
-ErrnoOr<Written> NodeClient::Write(const Caller& caller, const OpenRef& open, uint64_t offset,
+ErrnoOr<Written> NodeClient::Write(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                                    std::span<const std::byte> data, uint32_t flags) {
   data = data.first(std::min<size_t>(data.size(), OMFS_MAX_PAYLOAD));
   Call call;
@@ -114,7 +114,7 @@ ErrnoOr<Written> NodeClient::Write(const Caller& caller, const OpenRef& open, ui
   return Written{Le64(rep.written), Le64(rep.offset)};
 }
 
-Errno NodeClient::Fsync(const Caller& caller, const OpenRef& open, bool data_only) {
+Errno NodeClient::Fsync(const Caller& caller, const RemoteOpenRef& open, bool data_only) {
   Call call;
   return Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_fsync_req req{};
@@ -125,7 +125,7 @@ Errno NodeClient::Fsync(const Caller& caller, const OpenRef& open, bool data_onl
   });
 }
 
-Errno NodeClient::Fallocate(const Caller& caller, const OpenRef& open, uint64_t offset,
+Errno NodeClient::Fallocate(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                             uint64_t len, int mode) {
   Call call;
   return Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
@@ -139,7 +139,7 @@ Errno NodeClient::Fallocate(const Caller& caller, const OpenRef& open, uint64_t 
   });
 }
 
-ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const OpenRef& open, uint64_t offset,
+ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                                    int whence) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
@@ -156,8 +156,8 @@ ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const OpenRef& open, ui
   return Le64(rep.offset);
 }
 
-ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const OpenRef& in, uint64_t in_offset,
-                                        const OpenRef& out, uint64_t out_offset, uint64_t len,
+ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRef& in, uint64_t in_offset,
+                                        const RemoteOpenRef& out, uint64_t out_offset, uint64_t len,
                                         uint32_t flags) {
   // One call must not keep the owner busy for longer than a lease.
   constexpr uint64_t kAtOnce = 64 * 1024 * 1024;
@@ -179,7 +179,7 @@ ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const OpenRef& in,
   return Le64(rep.offset);
 }
 
-ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const OpenRef& dir, uint64_t cookie,
+ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const RemoteOpenRef& dir, uint64_t cookie,
                                      uint32_t max_bytes, bool plus) {
   DirPage page;
   page.entries.resize(std::min<uint32_t>(max_bytes, OMFS_MAX_PAYLOAD));

@@ -24,7 +24,7 @@ ErrnoOr<Entry> NodeClient::Lookup(const Caller& caller, const Fh& dir, std::stri
   return AsEntry(Ask<omfs_entry_rep>(OMFS_OP_LOOKUP, caller, req, name));
 }
 
-ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh, const OpenRef& open) {
+ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_getattr_req req{};
@@ -39,7 +39,7 @@ ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh, const
   return rep.attr;
 }
 
-ErrnoOr<omfs_attr> NodeClient::SetAttr(const Caller& caller, const Fh& fh, const OpenRef& open,
+ErrnoOr<omfs_attr> NodeClient::SetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open,
                                        const AttrChange& change) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {

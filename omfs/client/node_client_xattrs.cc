@@ -9,9 +9,9 @@
 namespace omfs {
 namespace {
 
-// So many lock calls may wait at the owner at a time, each with a slot; the others ask again and again. This keeps
-// slots for everything else.
-constexpr int kMaxWaitingLocks = 24;
+// This part of the slots may be taken by lock calls that wait at the owner; further ones ask again and again. So there
+// are always slots for everything else.
+constexpr size_t kPartForLocks = 3;
 constexpr std::chrono::milliseconds kLockPoll{20};
 
 omfs_lock ToWire(const FileLock& l) {
@@ -93,7 +93,7 @@ ErrnoOr<uint32_t> NodeClient::Flags(const Caller& caller, const Fh& fh,
   return Le32(rep.flags);
 }
 
-ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const OpenRef& open, uint64_t owner,
+ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner,
                                        uint32_t flags, const FileLock& lock) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
@@ -112,10 +112,10 @@ ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const OpenRef& open,
                    Le32(rep.lock.pid)};
 }
 
-Errno NodeClient::SetLock(const Caller& caller, const OpenRef& open, uint64_t owner, uint32_t flags,
+Errno NodeClient::SetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
                           const FileLock& lock, CancelToken* cancel) {
   const bool wait = (flags & OMFS_LOCK_WAIT) != 0 && lock.type != F_UNLCK;
-  if (wait && waiting_locks_.fetch_add(1) >= kMaxWaitingLocks) {
+  if (wait && waiting_locks_.fetch_add(1) >= link_.slots() / kPartForLocks) {
     waiting_locks_.fetch_sub(1);
     return PollForLock(caller, open, owner, flags & ~OMFS_LOCK_WAIT, lock, cancel);
   }
@@ -143,7 +143,7 @@ Errno NodeClient::SetLock(const Caller& caller, const OpenRef& open, uint64_t ow
   return e;
 }
 
-Errno NodeClient::PollForLock(const Caller& caller, const OpenRef& open, uint64_t owner,
+Errno NodeClient::PollForLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner,
                               uint32_t flags, const FileLock& lock, CancelToken* cancel) {
   for (;;) {
     const Errno e = SetLock(caller, open, owner, flags, lock, nullptr);

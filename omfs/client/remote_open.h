@@ -41,6 +41,6 @@ class RemoteOpen {
   Errno broken_ ABSL_GUARDED_BY(mu_);
 };
 
-using OpenRef = std::shared_ptr<RemoteOpen>;
+using RemoteOpenRef = std::shared_ptr<RemoteOpen>;
 
 }  // namespace omfs

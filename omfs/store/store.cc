@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include "omfs/base/status.h"
 #include "omfs/wire/endian.h"
@@ -206,7 +207,24 @@ absl::StatusOr<std::shared_ptr<Store>> Store::Open(const std::string& state_dir)
   db->epoch = last_epoch + 1;
   OMFS_RETURN_IF_ERROR(db->Put(kEpochKey, Packed(db->epoch)));
   OMFS_ASSIGN_OR_RETURN(db->next_session, db->GetNumber(kSessionKey, 1));
-  return std::shared_ptr<Store>(new Store(std::move(db)));
+  std::shared_ptr<Store> store(new Store(std::move(db)));
+  OMFS_RETURN_IF_ERROR(store->ForgetOrphans());
+  return store;
+}
+
+// An operation that ended after its session was forgotten has left a record behind.
+absl::Status Store::ForgetOrphans() {
+  std::set<std::string> known;
+  OMFS_ASSIGN_OR_RETURN(const std::vector<ClientRecord> clients, Clients());
+  for (const ClientRecord& c : clients) known.insert(SlotPrefix(c.session));
+  rocksdb::WriteBatch batch;
+  std::unique_ptr<rocksdb::Iterator> it(db_->rocks->NewIterator(rocksdb::ReadOptions()));
+  for (it->Seek("s"); it->Valid() && it->key().starts_with("s"); it->Next()) {
+    const std::string key = it->key().ToString();
+    if (!known.contains(key.substr(0, SlotPrefix(SessionId()).size()))) batch.Delete(key);
+  }
+  OMFS_RETURN_IF_ERROR(FromRocks(it->status()));
+  return FromRocks(db_->rocks->Write(rocksdb::WriteOptions(), &batch));
 }
 
 const std::array<uint8_t, 16>& Store::handle_secret() const { return db_->secret; }

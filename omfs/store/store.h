@@ -72,6 +72,7 @@ class Store {
  private:
   struct Db;
   explicit Store(std::unique_ptr<Db> db);
+  absl::Status ForgetOrphans();
   std::unique_ptr<Db> db_;
 };
 

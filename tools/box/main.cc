@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -135,6 +136,8 @@ absl::Status Run(const std::string& verb, const Arguments& args) {
 }
 
 int Main(int argc, char** argv) {
+  // "omfs-box --name NAME VERB ..." means the same as "omfs-box VERB --name NAME ...".
+  if (argc > 3 && std::string(argv[1]) == "--name") std::rotate(argv + 1, argv + 3, argv + 4);
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb.empty() || verb == "--help" || verb == "help" || verb == "-h") {
     fputs(kUsage, verb.empty() ? stderr : stdout);

@@ -52,8 +52,8 @@ absl::StatusOr<Box> Describe(const UpOptions& options) {
   if (options.fs != "fuse" && options.fs != "none") {
     return InvalidArgument("--fs {}: want fuse, kernel or none", options.fs);
   }
-  if (options.fs == "fuse" && access("/dev/fuse", R_OK | W_OK) != 0) {
-    return absl::NotFoundError("no /dev/fuse on this machine (load the module fuse)");
+  if (options.fs == "fuse" && !ScopedFd(open("/dev/fuse", O_RDWR | O_CLOEXEC))) {
+    return ErrnoStatus(errno, "/dev/fuse cannot be used (is the module fuse loaded?)");
   }
   Box box;
   box.name = options.name;
@@ -163,7 +163,8 @@ absl::Status Up(const UpOptions& options) {
   if (!lock.ok()) return lock.status();
   ScopedFd keep;
   absl::Status status = Build(&box, ip, &keep);
-  if (status.ok() && Interrupted()) status = absl::CancelledError("interrupted");
+  // Whatever a signal broke on its way: the signal is the reason.
+  if (Interrupted()) status = absl::CancelledError("interrupted");
   if (status.ok()) return status;
   keep.reset();
   if (const absl::Status undone = Dismantle(box); !undone.ok()) {

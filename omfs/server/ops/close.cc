@@ -15,6 +15,8 @@ OpResult Close(Operation& op) {
   const LockOwner owner{op.session().id(), Le64(r.fixed.lock_owner)};
   open.reset();
   op.services().locks.Closed(*inode, owner);
+  const auto attr = op.tree().Attributes(*inode);
+  if (attr.ok() && Le32(attr->nlink) == 0) op.tree().Removed(inode->handle());
   return Errno();
 }
 
