@@ -22,6 +22,23 @@ struct HandleAttribute {
 } __attribute__((__packed__));
 static_assert(sizeof(HandleAttribute) == 72);
 
+// The kernel reads the old attributes with FS_IOC_FSGETXATTR before every FS_IOC_SETFLAGS. It is answered from the
+// flags that have a meaning in both; project ids and extent sizes do not cross the wire and read as 0.
+fsxattr XattrFrom(uint32_t flags) {
+  constexpr struct {
+    uint32_t flag, xflag;
+  } kBoth[] = {
+      {FS_SYNC_FL, FS_XFLAG_SYNC},       {FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
+      {FS_APPEND_FL, FS_XFLAG_APPEND},   {FS_NODUMP_FL, FS_XFLAG_NODUMP},
+      {FS_NOATIME_FL, FS_XFLAG_NOATIME}, {FS_PROJINHERIT_FL, FS_XFLAG_PROJINHERIT},
+  };
+  fsxattr x{};
+  for (const auto& b : kBoth) {
+    if ((flags & b.flag) != 0) x.fsx_xflags |= b.xflag;
+  }
+  return x;
+}
+
 }  // namespace
 
 void NodeFs::GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t size) {
@@ -72,7 +89,8 @@ void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse
   // The two ioctls are declared with long but carry an int (ioctl_iflags(2)); a 32-bit caller has numbers of its own.
   const bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC32_GETFLAGS;
   const bool set = cmd == FS_IOC_SETFLAGS || cmd == FS_IOC32_SETFLAGS;
-  if (!get && !set) return r.Fail(ENOTTY);
+  const bool get_x = cmd == FS_IOC_FSGETXATTR;
+  if (!get && !set && !get_x) return r.Fail(ENOTTY);
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
   std::optional<uint32_t> value;
@@ -85,6 +103,10 @@ void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse
   ErrnoOr<uint32_t> flags = object->node->Flags(r.caller(), object->fh, value);
   if (!flags.ok()) return r.Fail(flags.error());
   if (set) return r.Ioctl(nullptr, 0);
+  if (get_x) {
+    const fsxattr x = XattrFrom(*flags);
+    return r.Ioctl(&x, sizeof x);
+  }
   r.Ioctl(&*flags, sizeof(uint32_t));
 }
 

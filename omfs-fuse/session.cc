@@ -62,9 +62,9 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
 
   absl::Status Start(const std::string& source, unsigned long flags) {
     OMFS_ASSIGN_OR_RETURN(ScopedFd device, OpenFuseDevice());
-    char name[] = "omfs-fuse";
-    // The same number as in the mount's own options; libfuse compares it with what init() asks for.
+    // libfuse wants to know what mount(2) was told, and only as a command line.
     std::string max_read = fmt::format("-omax_read={}", OMFS_MAX_PAYLOAD);
+    char name[] = "omfs-fuse";
     char* argv[] = {name, max_read.data(), nullptr};
     fuse_args args = FUSE_ARGS_INIT(2, argv);
     session_ = fuse_session_new(&args, &DispatchTable(), sizeof(fuse_lowlevel_ops), fs_.get());

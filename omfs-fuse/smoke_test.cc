@@ -39,7 +39,7 @@ constexpr gid_t kGroup = 23456;
 class MfsTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) != 0) return;
+    if (!Possible()) return;
     // A namespace of its own for the whole program: threads started later inherit it.
     ASSERT_EQ(unshare(CLONE_NEWNS), 0) << strerror(errno);
     ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
@@ -66,7 +66,8 @@ class MfsTest : public ::testing::Test {
     delete ca_;
   }
   void SetUp() override {
-    if (mfs_ == nullptr) GTEST_SKIP() << "needs root and /dev/fuse";
+    if (!Possible()) GTEST_SKIP() << "needs root and /dev/fuse";
+    ASSERT_NE(mfs_, nullptr) << "not mounted, see above";
     const std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
     mkdir(Native(name).c_str(), 0777);
     chmod(Native(name).c_str(), 0777);
@@ -74,6 +75,7 @@ class MfsTest : public ::testing::Test {
     native_ = Native(name);
   }
 
+  static bool Possible() { return geteuid() == 0 && access("/dev/fuse", R_OK | W_OK) == 0; }
   static std::string Top(const std::string& name) { return top_->path() + "/" + name; }
   static std::string At(const std::string& name) { return top_->path() + "/2/" + name; }
   static std::string Native(const std::string& name) { return two_->Path(name); }
@@ -371,7 +373,9 @@ TEST_F(MfsTest, ADirectoryOfFiveThousand) {
   ASSERT_NE(d, nullptr);
   while (const dirent* e = readdir(d)) {
     EXPECT_TRUE(seen.insert(e->d_name).second) << e->d_name << " twice";
-    if (e->d_name[0] != '.') EXPECT_EQ(e->d_type, DT_REG);
+    if (e->d_name[0] != '.') {
+      EXPECT_EQ(e->d_type, DT_REG);
+    }
   }
   EXPECT_EQ(seen.size(), 5002u);
   close(open(N("late").c_str(), O_CREAT, 0600));
