@@ -118,9 +118,9 @@ class History {
 
 }  // namespace
 
-CASE(history, seed_1) { History(t, 1).Run(1500); }
-CASE(history, seed_2) { History(t, 2).Run(1500); }
-CASE(history, seed_3) { History(t, 3).Run(1500); }
-CASE(history, seed_4) { History(t, 4).Run(1500); }
+CASE(history, seed_1) { History(t, 1).Run(600); }
+CASE(history, seed_2) { History(t, 2).Run(600); }
+CASE(history, seed_3) { History(t, 3).Run(600); }
+CASE(history, seed_4) { History(t, 4).Run(600); }
 
 }  // namespace conformance
