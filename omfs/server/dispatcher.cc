@@ -241,6 +241,12 @@ void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& 
   // That the reply could not be recorded concerns only what a restarted daemon would know.
   if (Durable(h) && !session.ended()) Record(op, true, status, kept);
   const auto connection = session.Finish(h, keep, DigestOf(h, op->meta()), status, kept);
+  const bool bye = h.op == OMFS_OP_BYE && status == 0;
+  if (bye) {
+    // The reply says that the opens are closed and the locks are gone.
+    ThreadIdentity::BecomeDaemon();
+    sessions_->Retire(op->session_ref());
+  }
   if (connection != nullptr) {
     Header out = h;
     out.flags = h.flags & OMFS_F_CRC;
@@ -248,10 +254,7 @@ void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& 
     out.credits = static_cast<uint16_t>(session.slot_count());
     connection->Send(out, reply.meta, reply.payload.span());
   }
-  if (h.op == OMFS_OP_BYE && status == 0) {
-    ThreadIdentity::BecomeDaemon();
-    sessions_->End(op->session_ref());
-  }
+  if (bye) sessions_->End(op->session_ref());
 }
 
 void Dispatcher::CloseAsMalformed(const OperationRef& op, const absl::Status& why) {

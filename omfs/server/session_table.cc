@@ -82,6 +82,10 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Recover(const ClientRecor
 
 void SessionTable::End(const std::shared_ptr<Session>& session) {
   session->End();
+  Retire(session);
+}
+
+void SessionTable::Retire(const std::shared_ptr<Session>& session) {
   {
     std::lock_guard lock(mutex_);
     const auto it = sessions_.find(session->client().client_id);

@@ -36,6 +36,8 @@ class SessionTable {
   };
   absl::StatusOr<Welcome> Greet(const Hello& hello);
 
+  // Takes it out of the table, closes its opens, drops its locks; its connection stays, for the reply to BYE.
+  void Retire(const std::shared_ptr<Session>& session);
   // Ends it for good: its opens are closed, the store forgets it.
   void End(const std::shared_ptr<Session>& session);
   // Ends all whose lease has passed. Called every so often.
