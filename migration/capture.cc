@@ -179,10 +179,12 @@ absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, I
   OMFS_RETURN_IF_ERROR(CaptureLayout(task, site, image));
   OMFS_RETURN_IF_ERROR(CaptureCredentials(task.pid(), image));
   for (uint32_t r = 0; r < RLIM_NLIMITS; ++r) {
+    // Asked by the process itself: of others' limits one must be root with CAP_SYS_RESOURCE to hear.
     rlimit limit{};
-    if (prlimit(task.pid(), static_cast<__rlimit_resource>(r), nullptr, &limit) != 0) {
-      return ErrnoStatus(errno, "prlimit");
-    }
+    const uint64_t limit_args[] = {0, r, 0, scratch.value};
+    OMFS_ASSIGN_OR_RETURN(const int64_t got, task.Syscall(site, SYS_prlimit64, limit_args));
+    if (got != 0) return ErrnoStatus(static_cast<int>(-got), "prlimit in the process");
+    OMFS_RETURN_IF_ERROR(task.Read(scratch, BytesOf(&limit)));
     Limit* l = image->add_limits();
     l->set_resource(r);
     l->set_soft(limit.rlim_cur);
