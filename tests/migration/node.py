@@ -79,6 +79,7 @@ class Mover:
         self.places = places
         self.moves = 0
         self.refusals = []
+        self._ending = []  # refusals since the last move that only say that the process is ending
         self._next = 0
 
     def step(self, check):
@@ -87,10 +88,14 @@ class Mover:
         self._next += 1
         refusal = migrate(self.pid, place)
         if refusal is not None:
-            if alive(self.pid):
+            if "has ended" in refusal or "no process" in refusal:
+                self._ending.append(f"to {place}: {refusal}")  # a fault only if it can be moved again later
+            elif alive(self.pid):
                 self.refusals.append(f"to {place}: {refusal}")
             return
         self.moves += 1
+        self.refusals += self._ending
+        self._ending = []
         if check:
             expected = HOME if place == "home" else int(place)
             seen = where(self.pid)
