@@ -20,6 +20,27 @@ RemoteOpenRef FuseInode::AnyOpen() const {
   return opens_.empty() ? nullptr : opens_.back();
 }
 
+void FuseInode::AddLocker(uint64_t owner, const RemoteOpenRef& open) {
+  std::lock_guard lock(mu_);
+  lockers_[owner] = open;
+}
+
+bool FuseInode::RemoveLocker(uint64_t owner) {
+  std::lock_guard lock(mu_);
+  return lockers_.erase(owner) != 0;
+}
+
+std::vector<uint64_t> FuseInode::TakeLockersOf(const RemoteOpenRef& open) {
+  std::vector<uint64_t> owners;
+  std::lock_guard lock(mu_);
+  std::erase_if(lockers_, [&](const auto& locker) {
+    if (locker.second != open) return false;
+    owners.push_back(locker.first);
+    return true;
+  });
+  return owners;
+}
+
 FuseInode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
   std::lock_guard lock(mu_);
   std::unique_ptr<FuseInode>& inode = inodes_[Key{node, fh}];

@@ -27,11 +27,21 @@ class FuseInode {
   void RemoveOpen(const RemoteOpenRef& open);
   RemoteOpenRef AnyOpen() const;
 
+  // Who may hold byte-range locks on the object, by the kernel's number for the owner, and through which open it asked
+  // for one last. close(2) of any descriptor of the file ends a process's locks (FLUSH names it); those of an open file
+  // description end with it, and the kernel sends nothing but RELEASE for that.
+  void AddLocker(uint64_t owner, const RemoteOpenRef& open);
+  // Whether it was among them.
+  bool RemoveLocker(uint64_t owner);
+  // The owners that locked through this open and have not been removed since; removes them.
+  std::vector<uint64_t> TakeLockersOf(const RemoteOpenRef& open);
+
  private:
   friend class InodeTable;
   uint64_t lookups_ = 0;  // guarded by InodeTable::mu_
   mutable std::mutex mu_;
   std::vector<RemoteOpenRef> opens_ ABSL_GUARDED_BY(mu_);
+  std::unordered_map<uint64_t, RemoteOpenRef> lockers_ ABSL_GUARDED_BY(mu_);
 };
 
 // Thread-safe.

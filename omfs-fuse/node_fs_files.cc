@@ -41,6 +41,13 @@ Caller IoCaller(const FuseRequest& r, const FileHandle& h, const fuse_file_info*
   return caller;
 }
 
+// Gives up what a lock owner holds on the object.
+Errno UnlockAll(const FileHandle& h, uint64_t owner) {
+  FileLock everything;
+  everything.type = F_UNLCK;
+  return h.node->SetLock(h.open->opener(), h.open, owner, 0, everything, nullptr);
+}
+
 }  // namespace
 
 void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
@@ -101,17 +108,17 @@ void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, of
   r.Written(written->bytes);
 }
 
-// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up.
+// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up, through whichever
+// descriptor it got them.
 void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
-  if (!h->open->has_locked()) return r.Done(Errno());
-  FileLock everything;
-  everything.type = F_UNLCK;
-  r.Done(h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, 0, everything, nullptr));
+  if (!h->inode->RemoveLocker(fi->lock_owner)) return r.Done(Errno());
+  r.Done(UnlockAll(*h, fi->lock_owner));
 }
 
 void NodeFs::Release(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   std::unique_ptr<FileHandle> h(FileHandle::Of(fi));
+  for (const uint64_t owner : h->inode->TakeLockersOf(h->open)) UnlockAll(*h, owner);
   h->inode->RemoveOpen(h->open);
   h->node->Close(h->open->opener(), h->open, fi->flock_release ? fi->lock_owner : 0);
   r.Done(Errno());

@@ -45,6 +45,9 @@ void NodeFs::LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const 
 }
 
 void NodeFs::SetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int wait) {
+  FileHandle* h = FileHandle::Of(fi);
+  // Before the lock is asked for: it may be granted and its reply be lost to an interrupt.
+  if (lock->l_type != F_UNLCK) h->inode->AddLocker(fi->lock_owner, h->open);
   LockWith(r, fi, wait != 0 ? OMFS_LOCK_WAIT : 0, RangeFrom(*lock));
 }
 

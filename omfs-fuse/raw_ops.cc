@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kOpTmpFile = 51;
 constexpr uint32_t kOpStatx = 52;
+constexpr uint64_t kHandleKillPriv = 1ull << 19;
 constexpr uint64_t kInitExt = 1ull << 30;
 constexpr uint64_t kDirectIoAllowMmap = 1ull << 36;
 
@@ -170,11 +171,15 @@ bool IsInit(std::span<const std::byte> request, uint64_t* offered) {
 
 void PatchInitReply(uint64_t offered, std::span<std::byte> reply) {
   if (reply.size() < sizeof(fuse_out_header) + sizeof(fuse_init_out)) return;
-  if ((offered & kInitExt) == 0 || (offered & kDirectIoAllowMmap) == 0) return;
   fuse_init_out out;
   memcpy(&out, reply.data() + sizeof(fuse_out_header), sizeof out);
-  out.flags |= kInitExt;
-  out.flags2 |= static_cast<uint32_t>(kDirectIoAllowMmap >> 32);
+  // libfuse 3.14 knows the capability but does not tell the kernel. Without it the kernel clears set-id bits itself with a
+  // SETATTR in the name of a writer who need not be the file's owner, and the operation fails.
+  if ((offered & kHandleKillPriv) != 0) out.flags |= static_cast<uint32_t>(kHandleKillPriv);
+  if ((offered & kInitExt) != 0 && (offered & kDirectIoAllowMmap) != 0) {
+    out.flags |= kInitExt;
+    out.flags2 |= static_cast<uint32_t>(kDirectIoAllowMmap >> 32);
+  }
   memcpy(reply.data() + sizeof(fuse_out_header), &out, sizeof out);
 }
 
