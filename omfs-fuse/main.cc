@@ -1,4 +1,5 @@
 // omfs-fuse, also called mount.omfs: mounts /mfs and serves it until SIGTERM, SIGINT or umount.
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 
@@ -7,8 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
-
-#include <poll.h>
 
 #include "omfs-fuse/daemon.h"
 #include "omfs-fuse/mfs.h"
