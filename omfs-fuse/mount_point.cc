@@ -16,7 +16,8 @@
 namespace omfs {
 namespace {
 
-// The type of the topmost file system mounted on exactly path; empty if none is. path is absolute and normal.
+// The type of the topmost file system mounted on exactly path; empty if none is. path is absolute
+// and normal.
 std::string MountedOn(const std::string& path) {
   std::ifstream in("/proc/self/mountinfo");
   std::string line, found;
@@ -37,10 +38,12 @@ std::string MountedOn(const std::string& path) {
 
 absl::Status PrepareMountPoint(const std::string& path) {
   if (const std::string type = MountedOn(path); type.starts_with("fuse")) {
-    // Attributes may still be in the kernel's cache; statfs is always asked of the program behind the mount.
+    // Attributes may still be in the kernel's cache; statfs is always asked of the program behind
+    // the mount.
     struct statfs fs;
     if (statfs(path.c_str(), &fs) == 0 || errno != ENOTCONN) {
-      return FailedPrecondition("mount point {}: busy, a {} file system is mounted there", path, type);
+      return FailedPrecondition("mount point {}: busy, a {} file system is mounted there", path,
+                                type);
     }
     spdlog::info("detaching what a dead predecessor left path={}", path);
     OMFS_RETURN_IF_ERROR(UnmountFuse(path));
