@@ -33,7 +33,8 @@ void Background::Ready() {
   if (chdir("/") != 0) return Failed("omfs-fuse: cannot change to /");
   const ScopedFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; null && fd <= 2; ++fd) dup2(null.get(), fd);
-  if (write(pipe_.get(), "+", 1) != 1) return;  // the parent was killed; the mount is there all the same
+  if (write(pipe_.get(), "+", 1) != 1)
+    return;  // the parent was killed; the mount is there all the same
   pipe_.reset();
 }
 

@@ -8,8 +8,8 @@
 
 namespace omfs {
 
-// Forks; call before there are threads. The parent waits in here until the child calls Ready or Failed, and ends with
-// status 0 or 1 (after printing what went wrong). Only the child returns.
+// Forks; call before there are threads. The parent waits in here until the child calls Ready or
+// Failed, and ends with status 0 or 1 (after printing what went wrong). Only the child returns.
 class Background {
  public:
   static absl::StatusOr<Background> Enter();

@@ -26,9 +26,10 @@ void ForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
   fuse_reply_none(req);
 }
 
-// What the kernel may do by itself. Umask and default ACLs are applied at the owner (DONT_MASK, POSIX_ACL), and so is
-// the loss of set-id bits on write (HANDLE_KILLPRIV): the owner executes with the caller's ids. Sizes, times and names
-// are never taken from a cache here, so neither is anything written back later.
+// What the kernel may do by itself. Umask and default ACLs are applied at the owner (DONT_MASK,
+// POSIX_ACL), and so is the loss of set-id bits on write (HANDLE_KILLPRIV): the owner executes with
+// the caller's ids. Sizes, times and names are never taken from a cache here, so neither is
+// anything written back later.
 void Init(void*, fuse_conn_info* conn) {
   const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
                           FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_IOCTL_DIR |

@@ -1,5 +1,6 @@
-// FileSystem: the operations of one FUSE connection, as the dispatcher calls them. One method per operation of the
-// FUSE low-level protocol, named after it; each answers its FuseRequest. Called from many threads at once.
+// FileSystem: the operations of one FUSE connection, as the dispatcher calls them. One method per
+// operation of the FUSE low-level protocol, named after it; each answers its FuseRequest. Called
+// from many threads at once.
 #pragma once
 
 #include "omfs-fuse/request.h"
@@ -17,19 +18,22 @@ class FileSystem {
   virtual void SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_set,
                        fuse_file_info* fi) = 0;
   virtual void ReadLink(FuseRequest& r, fuse_ino_t ino) = 0;
-  virtual void MkNod(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) = 0;
+  virtual void MkNod(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode,
+                     dev_t rdev) = 0;
   virtual void MkDir(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode) = 0;
   virtual void Unlink(FuseRequest& r, fuse_ino_t parent, const char* name) = 0;
   virtual void RmDir(FuseRequest& r, fuse_ino_t parent, const char* name) = 0;
   virtual void Symlink(FuseRequest& r, const char* target, fuse_ino_t parent, const char* name) = 0;
   virtual void Rename(FuseRequest& r, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
                       const char* new_name, unsigned int flags) = 0;
-  virtual void Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const char* new_name) = 0;
+  virtual void Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent,
+                    const char* new_name) = 0;
 
   virtual void Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
   virtual void Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode,
                       fuse_file_info* fi) = 0;
-  virtual void Read(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) = 0;
+  virtual void Read(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
+                    fuse_file_info* fi) = 0;
   virtual void Write(FuseRequest& r, fuse_ino_t ino, const char* data, size_t size, off_t offset,
                      fuse_file_info* fi) = 0;
   virtual void Flush(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
@@ -37,10 +41,11 @@ class FileSystem {
   virtual void Fsync(FuseRequest& r, fuse_ino_t ino, int data_only, fuse_file_info* fi) = 0;
   virtual void Fallocate(FuseRequest& r, fuse_ino_t ino, int mode, off_t offset, off_t length,
                          fuse_file_info* fi) = 0;
-  virtual void Seek(FuseRequest& r, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) = 0;
-  virtual void CopyFileRange(FuseRequest& r, fuse_ino_t ino_in, off_t offset_in, fuse_file_info* fi_in,
-                             fuse_ino_t ino_out, off_t offset_out, fuse_file_info* fi_out,
-                             size_t length, int flags) = 0;
+  virtual void Seek(FuseRequest& r, fuse_ino_t ino, off_t offset, int whence,
+                    fuse_file_info* fi) = 0;
+  virtual void CopyFileRange(FuseRequest& r, fuse_ino_t ino_in, off_t offset_in,
+                             fuse_file_info* fi_in, fuse_ino_t ino_out, off_t offset_out,
+                             fuse_file_info* fi_out, size_t length, int flags) = 0;
 
   virtual void OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
   virtual void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
@@ -58,10 +63,12 @@ class FileSystem {
   virtual void SetLock(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi, struct flock* lock,
                        int wait) = 0;
   virtual void Flock(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi, int op) = 0;
-  virtual void Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void* arg, fuse_file_info* fi,
-                     unsigned flags, const void* in, size_t in_size, size_t out_size) = 0;
+  virtual void Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void* arg,
+                     fuse_file_info* fi, unsigned flags, const void* in, size_t in_size,
+                     size_t out_size) = 0;
 
-  // Operations that libfuse 3.14 does not know; the session takes them from the raw requests (raw_ops.h).
+  // Operations that libfuse 3.14 does not know; the session takes them from the raw requests
+  // (raw_ops.h).
   struct NewFile {
     fuse_ino_t ino = 0;
     omfs_attr attr{};

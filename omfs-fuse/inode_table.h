@@ -1,7 +1,8 @@
 // InodeTable: what the kernel's node numbers stand for.
 //
-// A node number is the address of an FuseInode, which names an object by owner and handle. The kernel counts how often
-// it was told a number (lookup, creation) and gives the counts back with FORGET; an FuseInode lives until all are given back.
+// A node number is the address of an FuseInode, which names an object by owner and handle. The
+// kernel counts how often it was told a number (lookup, creation) and gives the counts back with
+// FORGET; an FuseInode lives until all are given back.
 #pragma once
 
 #include <memory>

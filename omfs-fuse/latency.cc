@@ -1,5 +1,5 @@
-// omfs-fuse-latency DIR [N]: the median time of stat, open+close and a 4 KiB pread of a file in DIR, in microseconds.
-// For comparing mounts and builds on one machine in one run.
+// omfs-fuse-latency DIR [N]: the median time of stat, open+close and a 4 KiB pread of a file in
+// DIR, in microseconds. For comparing mounts and builds on one machine in one run.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,10 +22,12 @@ void Measure(const char* what, int n, const std::function<bool()>& f) {
       perror(what);
       exit(1);
     }
-    us.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    us.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+                     .count());
   }
   std::sort(us.begin(), us.end());
-  printf("%-12s median %8.1f us   p10 %8.1f   p90 %8.1f\n", what, us[n / 2], us[n / 10], us[n * 9 / 10]);
+  printf("%-12s median %8.1f us   p10 %8.1f   p90 %8.1f\n", what, us[n / 2], us[n / 10],
+         us[n * 9 / 10]);
 }
 
 }  // namespace

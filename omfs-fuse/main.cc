@@ -1,4 +1,5 @@
 // omfs-fuse, also called mount.omfs: mounts /mfs and serves it until SIGTERM, SIGINT or umount.
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 
@@ -7,8 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
-
-#include <poll.h>
 
 #include "omfs-fuse/daemon.h"
 #include "omfs-fuse/mfs.h"
@@ -38,8 +37,8 @@ absl::StatusOr<Prepared> Prepare(const FuseOptions& options) {
                               p.config.node.value);
   }
   p.mount_point = options.mount_point.empty() ? p.config.mount_point : options.mount_point;
-  // Mount points are compared with /proc/self/mountinfo, where paths are absolute and without links. A dead mount
-  // cannot be resolved, so the last component is taken as it is then.
+  // Mount points are compared with /proc/self/mountinfo, where paths are absolute and without
+  // links. A dead mount cannot be resolved, so the last component is taken as it is then.
   char resolved[PATH_MAX];
   if (realpath(p.mount_point.c_str(), resolved) != nullptr) {
     p.mount_point = resolved;
@@ -96,7 +95,8 @@ int Main(int argc, char** argv) {
   absl::StatusOr<FuseOptions> options = ParseFuseOptions(argc, argv);
   if (!options.ok()) {
     const bool help = options.status().code() == absl::StatusCode::kCancelled;
-    fprintf(help ? stdout : stderr, help ? "%s" : "omfs-fuse: %s\n", Text(options.status()).c_str());
+    fprintf(help ? stdout : stderr, help ? "%s" : "omfs-fuse: %s\n",
+            Text(options.status()).c_str());
     return help ? 0 : 2;
   }
   absl::StatusOr<Prepared> prepared = Prepare(*options);

@@ -9,8 +9,7 @@ namespace omfs {
 
 absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
                                                 std::shared_ptr<TlsContext> tls,
-                                                const std::string& mount_point,
-                                                unsigned long flags,
+                                                const std::string& mount_point, unsigned long flags,
                                                 std::function<void()> root_ended) {
   OMFS_RETURN_IF_ERROR(PrepareMountPoint(mount_point));
   std::unique_ptr<Mfs> mfs(new Mfs());
@@ -23,17 +22,18 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
   }
   auto root = std::make_shared<RootFs>(config.node, config.nodes, mfs->clients_,
                                        std::make_shared<LocalProcessView>(config.node));
-  OMFS_ASSIGN_OR_RETURN(std::unique_ptr<FuseSession> session,
-                        FuseSession::Start(root, mount_point, "omfs", flags, std::move(root_ended)));
+  OMFS_ASSIGN_OR_RETURN(
+      std::unique_ptr<FuseSession> session,
+      FuseSession::Start(root, mount_point, "omfs", flags, std::move(root_ended)));
   mfs->sessions_.push_back(std::move(session));
-  // The root is being served, so the walk to each mount point is answered. Never done from inside a request: mounting
-  // waits for operations under way in the directory it covers.
+  // The root is being served, so the walk to each mount point is answered. Never done from inside a
+  // request: mounting waits for operations under way in the directory it covers.
   for (const auto& [id, client] : mfs->clients_) {
     const std::string path = fmt::format("{}/{}", mount_point, id.value);
     OMFS_ASSIGN_OR_RETURN(
-        session, FuseSession::Start(std::make_shared<NodeFs>(client), path,
-                                    fmt::format("omfs:{}", id.value), flags,
-                                    [path] { spdlog::info("mount ended path={}", path); }));
+        session,
+        FuseSession::Start(std::make_shared<NodeFs>(client), path, fmt::format("omfs:{}", id.value),
+                           flags, [path] { spdlog::info("mount ended path={}", path); }));
     mfs->sessions_.push_back(std::move(session));
   }
   return mfs;

@@ -17,9 +17,9 @@ namespace omfs {
 
 class Mfs {
  public:
-  // Mounts everything at mount_point. Connections to the nodes are made in the background; a node that cannot be
-  // reached answers EHOSTDOWN below its directory. root_ended: called when the root mount has ended, e.g. by umount(8).
-  // flags: MS_* for all mounts. Errors leave nothing mounted.
+  // Mounts everything at mount_point. Connections to the nodes are made in the background; a node
+  // that cannot be reached answers EHOSTDOWN below its directory. root_ended: called when the root
+  // mount has ended, e.g. by umount(8). flags: MS_* for all mounts. Errors leave nothing mounted.
   static absl::StatusOr<std::unique_ptr<Mfs>> Mount(const Config& config,
                                                     std::shared_ptr<TlsContext> tls,
                                                     const std::string& mount_point,
@@ -27,8 +27,8 @@ class Mfs {
                                                     std::function<void()> root_ended);
   ~Mfs();
 
-  // Unmounts everything, submounts first. False if a connection goes on because its mount is also seen in another
-  // mount namespace; the process should then end without waiting. Idempotent.
+  // Unmounts everything, submounts first. False if a connection goes on because its mount is also
+  // seen in another mount namespace; the process should then end without waiting. Idempotent.
   bool Unmount();
 
   // The client of a node, or nullptr. For tests and measurements.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <fstream>
@@ -15,7 +16,8 @@
 namespace omfs {
 namespace {
 
-// The type of the topmost file system mounted on exactly path; empty if none is. path is absolute and normal.
+// The type of the topmost file system mounted on exactly path; empty if none is. path is absolute
+// and normal.
 std::string MountedOn(const std::string& path) {
   std::ifstream in("/proc/self/mountinfo");
   std::string line, found;
@@ -35,20 +37,20 @@ std::string MountedOn(const std::string& path) {
 }  // namespace
 
 absl::Status PrepareMountPoint(const std::string& path) {
-  struct stat st;
-  if (stat(path.c_str(), &st) != 0) {
-    const int err = errno;
-    if (err != ENOTCONN || !MountedOn(path).starts_with("fuse")) {
-      return ErrnoStatus(err, fmt::format("mount point {}", path));
+  if (const std::string type = MountedOn(path); type.starts_with("fuse")) {
+    // Attributes may still be in the kernel's cache; statfs is always asked of the program behind
+    // the mount.
+    struct statfs fs;
+    if (statfs(path.c_str(), &fs) == 0 || errno != ENOTCONN) {
+      return FailedPrecondition("mount point {}: busy, a {} file system is mounted there", path,
+                                type);
     }
     spdlog::info("detaching what a dead predecessor left path={}", path);
     OMFS_RETURN_IF_ERROR(UnmountFuse(path));
-    if (stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, fmt::format("mount point {}", path));
   }
+  struct stat st;
+  if (stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, fmt::format("mount point {}", path));
   if (!S_ISDIR(st.st_mode)) return InvalidArgument("mount point {}: not a directory", path);
-  if (const std::string type = MountedOn(path); type.starts_with("fuse")) {
-    return FailedPrecondition("mount point {}: busy, a {} file system is mounted there", path, type);
-  }
   return absl::OkStatus();
 }
 

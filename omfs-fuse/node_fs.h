@@ -1,12 +1,14 @@
-// NodeFs: the file operations on objects that live at owners; by itself the file system of one owner's submount.
+// NodeFs: the file operations on objects that live at owners; by itself the file system of one
+// owner's submount.
 //
-// Nothing is cached: the kernel gets time-outs of 0 and direct I/O, so every name, attribute and byte comes from
-// the owner in the call that wants it. Permission is checked twice: by this kernel (default_permissions; it needs the
-// search permission of directories it walks through) and, deciding, by the owner's, which executes as the caller.
+// Nothing is cached: the kernel gets time-outs of 0 and direct I/O, so every name, attribute and
+// byte comes from the owner in the call that wants it. Permission is checked twice: by this kernel
+// (default_permissions; it needs the search permission of directories it walks through) and,
+// deciding, by the owner's, which executes as the caller.
 //
-// Limits of the FUSE protocol itself: after an O_APPEND write the caller's file offset is right only if no other node
-// appended since this kernel last saw the size; flock locks go with RELEASE, which the kernel sends after close(2)
-// has returned.
+// Limits of the FUSE protocol itself: after an O_APPEND write the caller's file offset is right
+// only if no other node appended since this kernel last saw the size; flock locks go with RELEASE,
+// which the kernel sends after close(2) has returned.
 #pragma once
 
 #include <mutex>
@@ -21,7 +23,8 @@ namespace omfs {
 
 class NodeFs : public FileSystem {
  public:
-  // node: whose export is this connection's root directory; null if the root is not an owner's (RootFs).
+  // node: whose export is this connection's root directory; null if the root is not an owner's
+  // (RootFs).
   explicit NodeFs(std::shared_ptr<NodeClient> node) : node_(std::move(node)) {}
 
   // Names and attributes (node_fs_names.cc).
@@ -62,7 +65,8 @@ class NodeFs : public FileSystem {
 
   // Directories (node_fs_dirs.cc).
   void OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
-  void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) override;
+  void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
+               fuse_file_info* fi) override;
   void ReleaseDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
   void FsyncDir(FuseRequest& r, fuse_ino_t ino, int data_only, fuse_file_info* fi) override;
 
@@ -80,7 +84,8 @@ class NodeFs : public FileSystem {
   void Flock(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi, int op) override;
 
  protected:
-  // An object at its owner. inode is null for a root directory, whose handle only a connected owner tells.
+  // An object at its owner. inode is null for a root directory, whose handle only a connected owner
+  // tells.
   struct Object {
     NodeClient* node = nullptr;
     Fh fh;

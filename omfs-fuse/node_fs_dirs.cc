@@ -1,9 +1,10 @@
 // Directories.
 //
-// Entries come from the owner in pages larger than the kernel's buffer. A page is used up before the next is asked
-// for, as a local file system may do between two getdents(2); going back (rewinddir) reads anew, so whoever opens or
-// rewinds a directory sees all that was completed before. READDIRPLUS is not offered: with time-outs of 0 the kernel
-// could use none of the attributes.
+// Entries come from the owner in pages larger than the kernel's buffer. A page is used up before
+// the next is asked for, as a local file system may do between two getdents(2); going back
+// (rewinddir) reads anew, so whoever opens or rewinds a directory sees all that was completed
+// before. READDIRPLUS is not offered: with time-outs of 0 the kernel could use none of the
+// attributes.
 #include <memory>
 
 #include "omfs-fuse/node_fs.h"

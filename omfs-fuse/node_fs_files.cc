@@ -30,9 +30,10 @@ std::span<std::byte> ReadBuffer(size_t size) {
   return {buffer.get(), size};
 }
 
-// In whose name I/O on an open file is sent. What the open permits was decided when it was opened, so no groups are
-// needed; the ids matter to the owner for set-id bits that a write clears. Pages of a shared mapping are written by
-// the kernel in nobody's name: there the opener stands for the writer.
+// In whose name I/O on an open file is sent. What the open permits was decided when it was opened,
+// so no groups are needed; the ids matter to the owner for set-id bits that a write clears. Pages
+// of a shared mapping are written by the kernel in nobody's name: there the opener stands for the
+// writer.
 Caller IoCaller(const FuseRequest& r, const FileHandle& h, const fuse_file_info* fi) {
   if (fi->writepage || r.ids().uid == h.open->opener().uid) return h.open->opener();
   Caller caller;

@@ -1,5 +1,5 @@
-// Locks: kept at the owner only, so that they hold between nodes. A lock that waits occupies its worker thread (the
-// session has as many as it needs) and is interruptible by signals.
+// Locks: kept at the owner only, so that they hold between nodes. A lock that waits occupies its
+// worker thread (the session has as many as it needs) and is interruptible by signals.
 #include <fcntl.h>
 #include <sys/file.h>
 

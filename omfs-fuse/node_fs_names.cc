@@ -1,9 +1,10 @@
 // Names and attributes.
 //
-// Two ways in for agents that move processes, open to root only: the extended attribute trusted.omfs.handle
-// (node_fs_xattrs.cc) tells an object's identity, and looking up ".omfs-fh:<hex of the handle>" in an owner's root
-// directory finds the object again, whatever became of its names. (For a directory the kernel then shows this name in
-// getcwd(2) until it is looked up by its real one: agents use it for files.)
+// Two ways in for agents that move processes, open to root only: the extended attribute
+// trusted.omfs.handle (node_fs_xattrs.cc) tells an object's identity, and looking up ".omfs-fh:<hex
+// of the handle>" in an owner's root directory finds the object again, whatever became of its
+// names. (For a directory the kernel then shows this name in getcwd(2) until it is looked up by its
+// real one: agents use it for files.)
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
@@ -96,7 +97,8 @@ void NodeFs::Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) {
   if (!dir.ok()) return r.Fail(dir.error());
   const std::string_view n = name;
   if (parent == FUSE_ROOT_ID && n.starts_with(kByHandle)) {
-    return AnswerEntry(r, dir->node, LookupByHandle(r.ids(), dir->node, n.substr(kByHandle.size())));
+    return AnswerEntry(r, dir->node,
+                       LookupByHandle(r.ids(), dir->node, n.substr(kByHandle.size())));
   }
   AnswerEntry(r, dir->node, dir->node->Lookup(r.caller(), dir->fh, n));
 }

@@ -10,8 +10,9 @@
 namespace omfs {
 namespace {
 
-// The identity of an object, for agents that move processes: never listed, for root only (the kernel asks for
-// CAP_SYS_ADMIN for all trusted attributes). le16 node, le16 0, le32 0, struct omfs_fh.
+// The identity of an object, for agents that move processes: never listed, for root only (the
+// kernel asks for CAP_SYS_ADMIN for all trusted attributes). le16 node, le16 0, le32 0, struct
+// omfs_fh.
 constexpr std::string_view kHandleAttribute = "trusted.omfs.handle";
 
 struct HandleAttribute {
@@ -22,8 +23,9 @@ struct HandleAttribute {
 } __attribute__((__packed__));
 static_assert(sizeof(HandleAttribute) == 72);
 
-// The kernel reads the old attributes with FS_IOC_FSGETXATTR before every FS_IOC_SETFLAGS. It is answered from the
-// flags that have a meaning in both; project ids and extent sizes do not cross the wire and read as 0.
+// The kernel reads the old attributes with FS_IOC_FSGETXATTR before every FS_IOC_SETFLAGS. It is
+// answered from the flags that have a meaning in both; project ids and extent sizes do not cross
+// the wire and read as 0.
 fsxattr XattrFrom(uint32_t flags) {
   constexpr struct {
     uint32_t flag, xflag;
@@ -58,8 +60,8 @@ void NodeFs::GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t s
   r.Data(buffer.data(), *n);
 }
 
-void NodeFs::SetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, const char* value, size_t size,
-                      int flags) {
+void NodeFs::SetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, const char* value,
+                      size_t size, int flags) {
   if (kHandleAttribute == name) return r.Fail(EPERM);
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
@@ -84,9 +86,10 @@ void NodeFs::RemoveXattr(FuseRequest& r, fuse_ino_t ino, const char* name) {
   r.Done(object->node->RemoveXattr(r.caller(), object->fh, name));
 }
 
-void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse_file_info*, unsigned,
-                   const void* in, size_t in_size, size_t) {
-  // The two ioctls are declared with long but carry an int (ioctl_iflags(2)); a 32-bit caller has numbers of its own.
+void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse_file_info*,
+                   unsigned, const void* in, size_t in_size, size_t) {
+  // The two ioctls are declared with long but carry an int (ioctl_iflags(2)); a 32-bit caller has
+  // numbers of its own.
   const bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC32_GETFLAGS;
   const bool set = cmd == FS_IOC_SETFLAGS || cmd == FS_IOC32_SETFLAGS;
   const bool get_x = cmd == FS_IOC_FSGETXATTR;

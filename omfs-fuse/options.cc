@@ -17,16 +17,16 @@ absl::Status ApplyMountOptions(const std::string& list, FuseOptions* out) {
     bool set;
   };
   static const std::map<std::string, Flag> kFlags = {
-      {"suid", {MS_NOSUID, false}},      {"nosuid", {MS_NOSUID, true}},
-      {"dev", {MS_NODEV, false}},        {"nodev", {MS_NODEV, true}},
-      {"exec", {MS_NOEXEC, false}},      {"noexec", {MS_NOEXEC, true}},
-      {"atime", {MS_NOATIME, false}},    {"noatime", {MS_NOATIME, true}},
-      {"rw", {MS_RDONLY, false}},        {"ro", {MS_RDONLY, true}},
-      {"sync", {MS_SYNCHRONOUS, true}},  {"async", {MS_SYNCHRONOUS, false}},
+      {"suid", {MS_NOSUID, false}},     {"nosuid", {MS_NOSUID, true}},
+      {"dev", {MS_NODEV, false}},       {"nodev", {MS_NODEV, true}},
+      {"exec", {MS_NOEXEC, false}},     {"noexec", {MS_NOEXEC, true}},
+      {"atime", {MS_NOATIME, false}},   {"noatime", {MS_NOATIME, true}},
+      {"rw", {MS_RDONLY, false}},       {"ro", {MS_RDONLY, true}},
+      {"sync", {MS_SYNCHRONOUS, true}}, {"async", {MS_SYNCHRONOUS, false}},
       {"dirsync", {MS_DIRSYNC, true}},
   };
-  static const std::vector<std::string> kForMount = {"defaults", "auto",   "noauto", "nofail",
-                                                     "_netdev",  "user",   "nouser", "users"};
+  static const std::vector<std::string> kForMount = {"defaults", "auto", "noauto", "nofail",
+                                                     "_netdev",  "user", "nouser", "users"};
   std::istringstream in(list);
   std::string option;
   while (std::getline(in, option, ',')) {
@@ -52,7 +52,8 @@ absl::StatusOr<FuseOptions> ParseFuseOptions(int argc, char** argv) {
   options.config_path = kDefaultConfigPath;
   std::vector<std::string> places, lists;
   bool ignored = false;
-  CLI::App app("Mounts /mfs: every node's files below its number.", for_mount ? "mount.omfs" : "omfs-fuse");
+  CLI::App app("Mounts /mfs: every node's files below its number.",
+               for_mount ? "mount.omfs" : "omfs-fuse");
   app.set_version_flag("--version", "omfs-fuse 0.1.0");
   app.add_option("--config", options.config_path, "configuration file")->capture_default_str();
   app.add_option("-o", lists, "mount options, comma-separated")->allow_extra_args(false);

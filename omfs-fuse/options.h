@@ -3,8 +3,9 @@
 //   omfs-fuse [--config FILE] [-f|--foreground] [-o OPTIONS] [MOUNTPOINT]
 //   mount.omfs SOURCE MOUNTPOINT [-fnsv] [-o OPTIONS]     as mount(8) calls it; SOURCE is not used
 //
-// OPTIONS, comma-separated: config=FILE, and the generic ones suid nosuid dev nodev exec noexec atime noatime rw ro
-// sync dirsync; defaults, auto, noauto, nofail, _netdev, user, users and x-... are mount(8)'s own and mean nothing here.
+// OPTIONS, comma-separated: config=FILE, and the generic ones suid nosuid dev nodev exec noexec
+// atime noatime rw ro sync dirsync; defaults, auto, noauto, nofail, _netdev, user, users and x-...
+// are mount(8)'s own and mean nothing here.
 #pragma once
 
 #include <sys/mount.h>
@@ -23,7 +24,8 @@ struct FuseOptions {
   unsigned long flags = MS_NOSUID | MS_NODEV;
 };
 
-// kCancelled: the text (of --help, --version) is to be printed and nothing done. Other errors: what is wrong.
+// kCancelled: the text (of --help, --version) is to be printed and nothing done. Other errors: what
+// is wrong.
 absl::StatusOr<FuseOptions> ParseFuseOptions(int argc, char** argv);
 
 }  // namespace omfs

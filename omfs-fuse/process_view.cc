@@ -29,7 +29,8 @@ std::optional<ProcessInfo> FindProcess(pid_t thread) {
   if (!pid) return std::nullopt;
   const std::optional<std::string> stat = ReadProcFile(fmt::format("/proc/{}/stat", *pid));
   if (!stat) return std::nullopt;
-  // "PID (NAME) STATE PPID ..."; the name may hold anything, so count from the last ')'. Start time is field 22.
+  // "PID (NAME) STATE PPID ..."; the name may hold anything, so count from the last ')'. Start time
+  // is field 22.
   const size_t name_end = stat->rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
   const char* p = stat->c_str() + name_end + 1;

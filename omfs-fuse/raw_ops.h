@@ -1,6 +1,6 @@
-// Operations that the kernel knows and libfuse 3.14 does not: FUSE_TMPFILE (7.37) and FUSE_STATX (7.39). The session
-// looks at each raw request before libfuse does; what it answers here libfuse never sees. Structures as in the kernel's
-// include/uapi/linux/fuse.h.
+// Operations that the kernel knows and libfuse 3.14 does not: FUSE_TMPFILE (7.37) and FUSE_STATX
+// (7.39). The session looks at each raw request before libfuse does; what it answers here libfuse
+// never sees. Structures as in the kernel's include/uapi/linux/fuse.h.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,9 @@ std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> requ
 // Whether the request is FUSE_INIT; if so, what the kernel offers (all 64 flags).
 bool IsInit(std::span<const std::byte> request, uint64_t* offered);
 
-// Adds to libfuse's reply to FUSE_INIT the features in which libfuse 3.14 has no say: shared mappings of files with
-// direct I/O (FUSE_DIRECT_IO_ALLOW_MMAP, 7.39). reply: the complete message, changed in place.
+// Adds to libfuse's reply to FUSE_INIT the features in which libfuse 3.14 has no say: shared
+// mappings of files with direct I/O (FUSE_DIRECT_IO_ALLOW_MMAP, 7.39). reply: the complete message,
+// changed in place.
 void PatchInitReply(uint64_t offered, std::span<std::byte> reply);
 
 }  // namespace omfs

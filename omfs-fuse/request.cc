@@ -19,7 +19,8 @@ FuseRequest::~FuseRequest() {
 
 fuse_req_t FuseRequest::Take() { return std::exchange(req_, nullptr); }
 
-// The results of fuse_reply_* are not of interest: they fail only when the caller or the mount is gone.
+// The results of fuse_reply_* are not of interest: they fail only when the caller or the mount is
+// gone.
 void FuseRequest::Fail(Errno e) { fuse_reply_err(Take(), e.value); }
 void FuseRequest::Entry(const fuse_entry_param& e) { fuse_reply_entry(Take(), &e); }
 void FuseRequest::Create(const fuse_entry_param& e, const fuse_file_info& fi) {
@@ -29,7 +30,9 @@ void FuseRequest::Open(const fuse_file_info& fi) { fuse_reply_open(Take(), &fi);
 void FuseRequest::Attr(const struct stat& st, double valid_seconds) {
   fuse_reply_attr(Take(), &st, valid_seconds);
 }
-void FuseRequest::ReadLink(const std::string& target) { fuse_reply_readlink(Take(), target.c_str()); }
+void FuseRequest::ReadLink(const std::string& target) {
+  fuse_reply_readlink(Take(), target.c_str());
+}
 void FuseRequest::Written(size_t bytes) { fuse_reply_write(Take(), bytes); }
 void FuseRequest::Data(const void* data, size_t size) {
   fuse_reply_buf(Take(), static_cast<const char*>(data), size);

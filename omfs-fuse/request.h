@@ -10,8 +10,8 @@
 
 namespace omfs {
 
-// Lives in the worker thread that handles the request. One that is destroyed unanswered answers EIO: a caller in the
-// kernel must never be left waiting.
+// Lives in the worker thread that handles the request. One that is destroyed unanswered answers
+// EIO: a caller in the kernel must never be left waiting.
 class FuseRequest {
  public:
   explicit FuseRequest(fuse_req_t req);

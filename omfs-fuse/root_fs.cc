@@ -108,8 +108,7 @@ double RootFs::ValidSeconds(const Special& s) const {
 
 NodeClient* RootFs::MagicNode(const RequestIds& ids, Use use) {
   const NodeId here = view_->Of(ids.pid).here;
-  const NodeId node =
-      use == Use::kMake ? here : made_through_magic_.Get(ids.pid).value_or(here);
+  const NodeId node = use == Use::kMake ? here : made_through_magic_.Get(ids.pid).value_or(here);
   const auto it = clients_.find(node);
   return it == clients_.end() ? nullptr : it->second.get();
 }
@@ -160,7 +159,8 @@ void RootFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
   const Special* s = Find(ino);
   if (s == nullptr) return NodeFs::SetAttr(r, ino, attr, to_set, fi);
   // "echo 2 > .selected" truncates first.
-  if (s->kind == Kind::kControl && to_set == FUSE_SET_ATTR_SIZE) return r.Attr(AttrOf(*s, r.ids()), 0);
+  if (s->kind == Kind::kControl && to_set == FUSE_SET_ATTR_SIZE)
+    return r.Attr(AttrOf(*s, r.ids()), 0);
   r.Fail(EROFS);
 }
 
@@ -221,7 +221,8 @@ void RootFs::OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   r.Open(*fi);
 }
 
-void RootFs::ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
+void RootFs::ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
+                     fuse_file_info* fi) {
   if (ino != FUSE_ROOT_ID) return NodeFs::ReadDir(r, ino, size, offset, fi);
   std::vector<char> reply(size);
   size_t fill = 0;

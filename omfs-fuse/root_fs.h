@@ -1,18 +1,23 @@
-// RootFs: the small file system at /mfs itself. It lists the nodes, on whose directories the submounts are made, and
-// resolves the magic names for each calling process:
+// RootFs: the small file system at /mfs itself. It lists the nodes, on whose directories the
+// submounts are made, and resolves the magic names for each calling process:
 //
-//   N             directory of node N: a mount point; answers EHOSTDOWN itself, at once, while nothing is mounted there
-//   NAME          symbolic link to N, for each node's name
-//   here home lastexec selected
-//                 symbolic links to N; where they lead is computed in each READLINK from the caller's pid
-//   magic         a directory whose entries are those of a node's root directory. Making something through it goes to
-//                 the caller's current node, which is remembered for the process; everything else goes to the node
-//                 where the process, or its nearest ancestor that did, last made something through magic
-//   .selected     not listed; a process writes a node's number or name to it to choose `selected` for itself and
+//   N             directory of node N: a mount point; answers EHOSTDOWN itself, at once, while
+//   nothing is mounted there NAME          symbolic link to N, for each node's name here home
+//   lastexec selected
+//                 symbolic links to N; where they lead is computed in each READLINK from the
+//                 caller's pid
+//   magic         a directory whose entries are those of a node's root directory. Making something
+//   through it goes to
+//                 the caller's current node, which is remembered for the process; everything else
+//                 goes to the node where the process, or its nearest ancestor that did, last made
+//                 something through magic
+//   .selected     not listed; a process writes a node's number or name to it to choose `selected`
+//   for itself and
 //                 its descendants (an empty line takes it back), and reads back what is in force
 //
-// Directories of nodes keep their number and are valid for ever: the kernel drops a mount whose mount point's name it
-// finds changed. Objects below magic live in this connection like those of a submount live in theirs (NodeFs).
+// Directories of nodes keep their number and are valid for ever: the kernel drops a mount whose
+// mount point's name it finds changed. Objects below magic live in this connection like those of a
+// submount live in theirs (NodeFs).
 #pragma once
 
 #include <map>
@@ -44,7 +49,8 @@ class RootFs : public NodeFs {
   void Flush(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
   void Release(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
   void OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
-  void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) override;
+  void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
+               fuse_file_info* fi) override;
   void ReleaseDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
   void FsyncDir(FuseRequest& r, fuse_ino_t ino, int data_only, fuse_file_info* fi) override;
   void StatFs(FuseRequest& r, fuse_ino_t ino) override;

@@ -19,8 +19,8 @@
 namespace omfs {
 namespace {
 
-// Workers that wait for requests. More make bursts cheaper; too many let each request wake a thread whose data has
-// left the processor's caches.
+// Workers that wait for requests. More make bursts cheaper; too many let each request wake a thread
+// whose data has left the processor's caches.
 constexpr int kMostWaiting = 4;
 constexpr std::chrono::seconds kEndOfConnection{2};
 
@@ -47,7 +47,8 @@ void LogFromLibfuse(fuse_log_level level, const char* format, va_list args) {
   vsnprintf(line, sizeof line, format, args);
   std::string text = line;
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  spdlog::log(level <= FUSE_LOG_ERR ? spdlog::level::err : spdlog::level::debug, "libfuse: {}", text);
+  spdlog::log(level <= FUSE_LOG_ERR ? spdlog::level::err : spdlog::level::debug, "libfuse: {}",
+              text);
 }
 
 }  // namespace
@@ -74,7 +75,8 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     io.read = ReadDevice;
     io.writev = WriteDevice;
     fd_ = device.get();
-    if (fuse_session_custom_io(session_, &io, fd_) != 0) return Internal("libfuse refuses the device");
+    if (fuse_session_custom_io(session_, &io, fd_) != 0)
+      return Internal("libfuse refuses the device");
     device.release();  // closed by fuse_session_destroy
     OMFS_RETURN_IF_ERROR(MountFuse(fd_, path_, source, flags));
     std::lock_guard lock(mu_);
@@ -131,7 +133,8 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
   }
 
   void Handle(const fuse_buf& buffer) {
-    const std::span<const std::byte> request{static_cast<const std::byte*>(buffer.mem), buffer.size};
+    const std::span<const std::byte> request{static_cast<const std::byte*>(buffer.mem),
+                                             buffer.size};
     uint64_t offered = 0;
     if (IsInit(request, &offered)) offered_by_kernel = offered;
     const std::vector<std::byte> reply = AnswerRaw(fs_.get(), request);

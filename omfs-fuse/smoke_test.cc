@@ -1,10 +1,11 @@
-// A mounted /mfs over real servers in this process, in a mount namespace of its own. Needs root and /dev/fuse.
+// A mounted /mfs over real servers in this process, in a mount namespace of its own. Needs root and
+// /dev/fuse.
 //
 // The servers' files are also reached natively, which is what most expectations compare with.
 #include <dirent.h>
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <grp.h>
+#include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <sys/file.h>
@@ -91,7 +92,8 @@ class MfsTest : public ::testing::Test {
     EXPECT_EQ(lstat(path.c_str(), &st), 0) << path << ": " << strerror(errno);
     return st;
   }
-  // Runs f in a child process as an ordinary user with one supplementary group; returns what it returns.
+  // Runs f in a child process as an ordinary user with one supplementary group; returns what it
+  // returns.
   static int AsUser(const std::function<int()>& f) {
     const pid_t child = fork();
     if (child == 0) {
@@ -142,7 +144,8 @@ TEST_F(MfsTest, StatTellsWhatTheOwnersFileSystemTells) {
 
 TEST_F(MfsTest, BirthTimeArrives) {
   Put(N("f"), "x");
-  struct statx a {}, b {};
+  struct statx a {
+  }, b{};
   ASSERT_EQ(statx(AT_FDCWD, N("f").c_str(), 0, STATX_BTIME, &b), 0);
   if ((b.stx_mask & STATX_BTIME) == 0) GTEST_SKIP() << "the owner's file system has none";
   ASSERT_EQ(statx(AT_FDCWD, P("f").c_str(), 0, STATX_BASIC_STATS | STATX_BTIME, &a), 0);
@@ -236,7 +239,8 @@ TEST_F(MfsTest, HolesAreFoundAndMade) {
 
 TEST_F(MfsTest, CopiesAreMadeAtTheOwner) {
   Put(P("a"), std::string(300'000, 'y'));
-  const int in = open(P("a").c_str(), O_RDONLY), out = open(P("b").c_str(), O_WRONLY | O_CREAT, 0600);
+  const int in = open(P("a").c_str(), O_RDONLY),
+            out = open(P("b").c_str(), O_WRONLY | O_CREAT, 0600);
   ssize_t done = 0, n;
   while ((n = copy_file_range(in, nullptr, out, nullptr, 1 << 20, 0)) > 0) done += n;
   EXPECT_EQ(n, 0) << strerror(errno);
@@ -281,7 +285,8 @@ TEST_F(MfsTest, AnAgentFindsAFileByItsIdentity) {
   unlink(P("moved").c_str());
   EXPECT_EQ(Get(At(name)), "identity") << "without a name, while open";
   close(fd);
-  EXPECT_EQ(AsUser([&] { return access(At(name).c_str(), F_OK) == -1 && errno == ENOENT ? 0 : 1; }), 0);
+  EXPECT_EQ(AsUser([&] { return access(At(name).c_str(), F_OK) == -1 && errno == ENOENT ? 0 : 1; }),
+            0);
   Put(P("b"), "x");
   EXPECT_EQ(AsUser([&] {
               return getxattr(P("b").c_str(), "trusted.omfs.handle", value, 72) == -1 ? 0 : 1;
@@ -429,7 +434,8 @@ TEST_F(MfsTest, OrdinaryUsersAreBoundByPermissions) {
   EXPECT_EQ(AsUser([&] { return open(P("secret").c_str(), O_RDONLY) == -1 ? errno : 0; }), EACCES);
   EXPECT_EQ(AsUser([&] { return open(P("shared").c_str(), O_RDONLY) == -1 ? errno : 0; }), 0)
       << "by a supplementary group";
-  EXPECT_EQ(AsUser([&] { return open(P("own").c_str(), O_CREAT | O_RDWR, 0644) == -1 ? errno : 0; }), 0);
+  EXPECT_EQ(
+      AsUser([&] { return open(P("own").c_str(), O_CREAT | O_RDWR, 0644) == -1 ? errno : 0; }), 0);
   EXPECT_EQ(Stat(N("own")).st_uid, kUser);
   EXPECT_EQ(AsUser([&] { return chown(P("own").c_str(), 0, 0) == -1 ? errno : 0; }), EPERM);
 }
@@ -464,7 +470,8 @@ TEST_F(MfsTest, FsyncAndStatfs) {
   EXPECT_EQ(fsync(fd), 0);
   EXPECT_EQ(fdatasync(fd), 0);
   close(fd);
-  struct statvfs a {}, b {};
+  struct statvfs a {
+  }, b{};
   ASSERT_EQ(statvfs(dir_.c_str(), &a), 0);
   ASSERT_EQ(statvfs(native_.c_str(), &b), 0);
   EXPECT_EQ(a.f_blocks, b.f_blocks);
@@ -508,7 +515,9 @@ TEST_F(MfsTest, SelectedIsInheritedAndOwn) {
     Put(Top(".selected"), "2\n");
     const pid_t child = fork();
     if (child == 0) {
-      _exit(std::filesystem::read_symlink(Top("selected")) == "2" && Get(Top(".selected")) == "2\n" ? 0 : 1);
+      _exit(std::filesystem::read_symlink(Top("selected")) == "2" && Get(Top(".selected")) == "2\n"
+                ? 0
+                : 1);
     }
     int s = 0;
     waitpid(child, &s, 0);

@@ -20,11 +20,11 @@ enum class Outcome {
   kHostDown,      // not sent: the owner cannot be reached
   kStaleSession,  // not executed: it names an open of an earlier generation; build it again
   kLost,          // sent, then the session was lost: it may or may not have been executed
-  kExpired,       // sent, then the owner was not reached again within the lease; may have been executed
+  kExpired,  // sent, then the owner was not reached again within the lease; may have been executed
 };
 
-// Filled by the caller, given to Link::Execute, read by the caller afterwards. Not copyable: the link keeps its
-// address while it is under way.
+// Filled by the caller, given to Link::Execute, read by the caller afterwards. Not copyable: the
+// link keeps its address while it is under way.
 struct Call {
   Call() = default;
   Call(const Call&) = delete;
@@ -38,8 +38,10 @@ struct Call {
   bool keep_reply = false;  // OMFS_F_CACHE
   bool uses_open = false;   // names an open: valid in one generation only
   bool repeatable = false;  // executing it twice does no harm (NodeClient)
-  bool long_wait = false;   // may wait for other clients (locks): takes the reader role only as the last
-  bool patient = false;     // while the connection is down, wait for it as long as the lease, not just briefly
+  bool long_wait =
+      false;  // may wait for other clients (locks): takes the reader role only as the last
+  bool patient =
+      false;  // while the connection is down, wait for it as long as the lease, not just briefly
   MetaWriter meta;
   std::span<const std::byte> payload;  // sent from where it is
   std::span<std::byte> into;           // the reply's payload goes here; no larger one is accepted
@@ -47,7 +49,7 @@ struct Call {
   // The reply.
   Errno status;
   std::vector<std::byte> reply_meta;
-  size_t reply_size = 0;  // bytes of payload in `into`
+  size_t reply_size = 0;    // bytes of payload in `into`
   uint64_t generation = 0;  // in which an open that the reply names is valid; 0: in none any more
 
  private:
@@ -56,9 +58,9 @@ struct Call {
   // Guarded by Link::mu_.
   uint16_t slot_ = 0;
   uint32_t sequence_ = 0;
-  bool detached_ = false;   // nobody waits; the link owns it
-  bool waiting_ = false;    // sent; its thread can take the reader role
-  bool until_lost_ = false; // its thread waits no longer than the connection lasts
+  bool detached_ = false;    // nobody waits; the link owns it
+  bool waiting_ = false;     // sent; its thread can take the reader role
+  bool until_lost_ = false;  // its thread waits no longer than the connection lasts
   bool done_ = false;
   bool promoted_ = false;   // the reader role was given to this call's thread
   bool replaying_ = false;  // the link's thread is sending it again
@@ -83,8 +85,9 @@ inline void Call::Reset() {
   outcome_ = Outcome::kReplied;
 }
 
-// Lets another thread interrupt a waiting call (OMFS_OP_CANCEL): the owner ends the wait with EINTR. A call that is
-// not waiting for anybody simply completes. Thread-safe; must outlive the call and every Cancel.
+// Lets another thread interrupt a waiting call (OMFS_OP_CANCEL): the owner ends the wait with
+// EINTR. A call that is not waiting for anybody simply completes. Thread-safe; must outlive the
+// call and every Cancel.
 class CancelToken {
  public:
   void Cancel() {

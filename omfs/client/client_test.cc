@@ -169,8 +169,8 @@ TEST_F(ClientTest, MoreCallersThanSlotsWaitForOne) {
   EXPECT_EQ(good, 12);
 }
 
-// Each appends distinct records through connections that break at random bytes. Exactly-once: every record that was
-// reported written is in the file once, in order, and nothing else is.
+// Each appends distinct records through connections that break at random bytes. Exactly-once: every
+// record that was reported written is in the file once, in order, and nothing else is.
 TEST_F(ClientTest, EveryCallIsExecutedOnceWhenConnectionsAreCutAnywhere) {
   FlakyProxy proxy(owner_->port());
   proxy.CutAfter(60'000);
@@ -291,8 +291,9 @@ TEST_F(ClientTest, AWaitingLockCanBeCancelled) {
     std::this_thread::sleep_for(milliseconds(50));
     cancel.Cancel();
   });
-  EXPECT_EQ(b->SetLock(kRoot, fb->open, 1, OMFS_LOCK_FLOCK | OMFS_LOCK_WAIT, WriteLock(), &cancel).value,
-            EINTR);
+  EXPECT_EQ(
+      b->SetLock(kRoot, fb->open, 1, OMFS_LOCK_FLOCK | OMFS_LOCK_WAIT, WriteLock(), &cancel).value,
+      EINTR);
   interrupter.join();
 }
 

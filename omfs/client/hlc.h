@@ -1,7 +1,7 @@
-// The hybrid logical clock as a client keeps it: every message carries the sender's reading, so that an owner's time
-// stamps are never below what the client has causally seen from another owner. One clock per process: that is what
-// carries causality from one owner to the next. Readings are nanoseconds since 1970 with a counter in the low 16
-// bits (hdr.hlc in proto/omfs_wire.h).
+// The hybrid logical clock as a client keeps it: every message carries the sender's reading, so
+// that an owner's time stamps are never below what the client has causally seen from another owner.
+// One clock per process: that is what carries causality from one owner to the next. Readings are
+// nanoseconds since 1970 with a counter in the low 16 bits (hdr.hlc in proto/omfs_wire.h).
 #pragma once
 
 #include <time.h>

@@ -108,7 +108,8 @@ std::unique_ptr<Call> Link::ExecuteDetached(std::unique_ptr<Call> call, uint64_t
   uint64_t session;
   {
     Lock lock(mu_);
-    // Their replies are read only when somebody waits for one of his own, so they may not use up all slots.
+    // Their replies are read only when somebody waits for one of his own, so they may not use up
+    // all slots.
     if (state_ != State::kUp || generation != generation_ || free_.size() <= slots_.size() / 2 ||
         detached_ >= slots_.size() / 4) {
       return call;
@@ -175,8 +176,8 @@ void Link::Send(const std::shared_ptr<TlsStream>& stream, const Call& call, uint
   if (absl::Status s = stream->Write(parts); !s.ok()) Lose(stream, s);
 }
 
-// Sent as a call of its own that nobody waits for. While the connection is down only the mark is left; the link's
-// thread sends the CANCEL after it has sent the call again.
+// Sent as a call of its own that nobody waits for. While the connection is down only the mark is
+// left; the link's thread sends the CANCEL after it has sent the call again.
 void Link::SendCancel(Call* call) {
   auto cancel = std::make_unique<Call>();
   std::shared_ptr<TlsStream> stream;
@@ -241,7 +242,8 @@ const void* Link::HandOver() {
   if (stream_) {
     Call* heir = nullptr;
     for (const Slot& slot : slots_) {
-      // One that is still sending may not hold the role: its send may need the other end to be read first.
+      // One that is still sending may not hold the role: its send may need the other end to be read
+      // first.
       if (slot.call == nullptr || !slot.call->waiting_ || slot.call->detached_) continue;
       if (heir == nullptr || (heir->long_wait && !slot.call->long_wait)) heir = slot.call;
       if (!heir->long_wait) break;

@@ -1,30 +1,34 @@
 // Link: the session with one owner, and the connection that carries it at the moment.
 //
-// Slots. A call takes a free slot, gives its request the slot's next sequence number, and keeps the slot until
-// the reply is there; replies come in any order. Slot 0 is left to HELLO.
+// Slots. A call takes a free slot, gives its request the slot's next sequence number, and keeps the
+// slot until the reply is there; replies come in any order. Slot 0 is left to HELLO.
 //
-// Reading: leader and followers. There is no reader thread: waking a sleeping thread costs more than the whole
-// exchange. Of the threads that wait for replies one holds the *reader role* and reads the connection itself; a reply
-// that is another's it stores in that one's Call (payload straight into the caller's buffer) and wakes it. When its own
-// reply has come, it gives the role to one of those still waiting (calls that wait for locks come last), or
-// drops it when there is none. Invariant: while the connection is up and a thread waits, somebody holds the role.
+// Reading: leader and followers. There is no reader thread: waking a sleeping thread costs more
+// than the whole exchange. Of the threads that wait for replies one holds the *reader role* and
+// reads the connection itself; a reply that is another's it stores in that one's Call (payload
+// straight into the caller's buffer) and wakes it. When its own reply has come, it gives the role
+// to one of those still waiting (calls that wait for locks come last), or drops it when there is
+// none. Invariant: while the connection is up and a thread waits, somebody holds the role.
 //
-// Loss and resumption. Whoever meets an error on the connection declares it lost (`Lose`). Calls under way stay in
-// their slots; the link's own thread connects again (100 ms to 2 s between attempts) and says HELLO for the same
-// session. If the owner still has it, every call in a slot is sent again with OMFS_F_REPLAY and its old sequence
-// number: the owner answers executed ones from its reply cache, so each is executed exactly once. If not, the calls
-// under way end as kLost. When the lease passes without a connection they end as kExpired and the session is given
-// up for good: their outcome is unknown, so the slots' numbers could not be agreed on any more.
+// Loss and resumption. Whoever meets an error on the connection declares it lost (`Lose`). Calls
+// under way stay in their slots; the link's own thread connects again (100 ms to 2 s between
+// attempts) and says HELLO for the same session. If the owner still has it, every call in a slot is
+// sent again with OMFS_F_REPLAY and its old sequence number: the owner answers executed ones from
+// its reply cache, so each is executed exactly once. If not, the calls under way end as kLost. When
+// the lease passes without a connection they end as kExpired and the session is given up for good:
+// their outcome is unknown, so the slots' numbers could not be agreed on any more.
 //
-// Opens do not survive a restart of the owner (it tells by another epoch) nor a new session. The *generation* counts
-// these events: calls that name opens are built for a generation, and are turned back unsent when it is over
-// (kStaleSession); whoever holds the open then opens the file again by its handle (remote_open.h).
+// Opens do not survive a restart of the owner (it tells by another epoch) nor a new session. The
+// *generation* counts these events: calls that name opens are built for a generation, and are
+// turned back unsent when it is over (kStaleSession); whoever holds the open then opens the file
+// again by its handle (remote_open.h).
 //
-// Calls are completed by the holder of the reader role, or by the link's thread when there is no connection and
-// nobody holds the role; so a buffer is never written to after its call has ended.
+// Calls are completed by the holder of the reader role, or by the link's thread when there is no
+// connection and nobody holds the role; so a buffer is never written to after its call has ended.
 //
-// Liveness. When nothing was heard for a third of the lease, the link's thread sends PING: this renews the lease and
-// lets the read timeout of the socket (two thirds of the lease) tell a silent owner from a quiet one.
+// Liveness. When nothing was heard for a third of the lease, the link's thread sends PING: this
+// renews the lease and lets the read timeout of the socket (two thirds of the lease) tell a silent
+// owner from a quiet one.
 #pragma once
 
 #include <array>
@@ -67,7 +71,8 @@ class Link {
   NodeId node() const { return options_.node; }
   bool connected() const;
 
-  // Opens made in another generation are gone. A call that names an open must be built after reading it.
+  // Opens made in another generation are gone. A call that names an open must be built after
+  // reading it.
   uint64_t generation() const;
   // Slots of the session; 0 before the first connection.
   size_t slots() const;
@@ -76,8 +81,8 @@ class Link {
 
   // Sends the call and waits for its end.
   Outcome Execute(Call* call, uint64_t generation, CancelToken* cancel = nullptr);
-  // Sends the call and forgets it: nobody learns its result. Returns the call if no slot is to be had for such
-  // calls now, or there is no connection; the caller then decides.
+  // Sends the call and forgets it: nobody learns its result. Returns the call if no slot is to be
+  // had for such calls now, or there is no connection; the caller then decides.
   std::unique_ptr<Call> ExecuteDetached(std::unique_ptr<Call> call, uint64_t generation);
 
  private:
@@ -86,8 +91,8 @@ class Link {
   enum class State {
     kConnecting,  // never connected yet, first attempt under way
     kUp,
-    kLost,       // connection lost, session may live
-    kDown,       // cannot be reached
+    kLost,  // connection lost, session may live
+    kDown,  // cannot be reached
     kClosed,
   };
   struct Slot {
@@ -157,7 +162,7 @@ class Link {
   Clock::time_point trouble_since_ ABSL_GUARDED_BY(mu_);
   Clock::time_point last_heard_ ABSL_GUARDED_BY(mu_);
   std::string last_reported_;  // why it could not be reached; the link's thread only
-  ScopedFd event_;                   // wakes the link's thread
+  ScopedFd event_;             // wakes the link's thread
   std::thread thread_;
 };
 

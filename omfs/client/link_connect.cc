@@ -1,4 +1,5 @@
-// The link's own thread: makes the connection, resumes the session or starts another, keeps it alive.
+// The link's own thread: makes the connection, resumes the session or starts another, keeps it
+// alive.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -190,7 +191,8 @@ absl::StatusOr<omfs_hello_rep> Link::Hello(TlsStream& stream, uint64_t session, 
   if (!reply.reply() || reply.op != OMFS_OP_HELLO || reply.payload_len != 0) {
     return InvalidArgument("answers HELLO with {}", OpName(reply.op));
   }
-  if (reply.status != 0) return FailedPrecondition("refuses the session: {}", strerror(reply.status));
+  if (reply.status != 0)
+    return FailedPrecondition("refuses the session: {}", strerror(reply.status));
   std::vector<std::byte> bytes(reply.meta_len);
   OMFS_RETURN_IF_ERROR(stream.ReadExact(bytes));
   MetaReader in(bytes);
@@ -220,7 +222,8 @@ void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
     if (!opens_kept) ++generation_;
     stream_ = stream;
     state_ = State::kUp;
-    // Somebody must read while the calls are sent again, or both ends might wait for the other to read.
+    // Somebody must read while the calls are sent again, or both ends might wait for the other to
+    // read.
     role_taken_ = true;
     reader = HandOver();
     state_changed_.notify_all();

@@ -96,7 +96,8 @@ Errno NodeClient::Reopen(RemoteOpen* open) {
       open->generation_ = call.generation;
       return Errno();
     }
-    // The right to use the file was given when it was opened first; a changed mode does not take it away.
+    // The right to use the file was given when it was opened first; a changed mode does not take it
+    // away.
     if ((e.value == EACCES || e.value == EPERM) && caller.uid != 0) {
       caller = Caller();
       continue;

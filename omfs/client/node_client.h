@@ -1,8 +1,8 @@
-// NodeClient: the typed operations on one owner's export. Every call blocks until the owner has answered or cannot
-// answer any more, and returns what the owner's file system said, or
+// NodeClient: the typed operations on one owner's export. Every call blocks until the owner has
+// answered or cannot answer any more, and returns what the owner's file system said, or
 //   EHOSTDOWN  the owner cannot be reached; nothing was done
-//   EIO        the owner was lost while the call was under way; it may have been done (one line is logged)
-//   ESTALE     the open or object is gone.
+//   EIO        the owner was lost while the call was under way; it may have been done (one line is
+//   logged) ESTALE     the open or object is gone.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -77,7 +77,8 @@ class NodeClient {
   ErrnoOr<Opened> Open(const Caller& caller, const Fh& fh, int flags);
   ErrnoOr<Opened> Create(const Caller& caller, const Fh& dir, std::string_view name, int flags,
                          mode_t mode);
-  // lock_owner: whose flock lock goes with the open, 0 = nobody's. Does not wait for the owner if it need not.
+  // lock_owner: whose flock lock goes with the open, 0 = nobody's. Does not wait for the owner if
+  // it need not.
   void Close(const Caller& caller, const RemoteOpenRef& open, uint64_t lock_owner);
   ErrnoOr<size_t> Read(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                        std::span<std::byte> into);
@@ -85,13 +86,17 @@ class NodeClient {
   ErrnoOr<Written> Write(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
                          std::span<const std::byte> data, uint32_t flags);
   Errno Fsync(const Caller& caller, const RemoteOpenRef& open, bool data_only);
-  Errno Fallocate(const Caller& caller, const RemoteOpenRef& open, uint64_t offset, uint64_t len, int mode);
+  Errno Fallocate(const Caller& caller, const RemoteOpenRef& open, uint64_t offset, uint64_t len,
+                  int mode);
   // whence: SEEK_DATA or SEEK_HOLE.
-  ErrnoOr<uint64_t> Seek(const Caller& caller, const RemoteOpenRef& open, uint64_t offset, int whence);
+  ErrnoOr<uint64_t> Seek(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
+                         int whence);
   // Both opens are of this node. May copy less than len.
   ErrnoOr<uint64_t> CopyRange(const Caller& caller, const RemoteOpenRef& in, uint64_t in_offset,
-                              const RemoteOpenRef& out, uint64_t out_offset, uint64_t len, uint32_t flags);
-  // The entries after cookie (0 = from the start), at most max_bytes of them. plus: with handles and attributes.
+                              const RemoteOpenRef& out, uint64_t out_offset, uint64_t len,
+                              uint32_t flags);
+  // The entries after cookie (0 = from the start), at most max_bytes of them. plus: with handles
+  // and attributes.
   ErrnoOr<DirPage> ReadDir(const Caller& caller, const RemoteOpenRef& dir, uint64_t cookie,
                            uint32_t max_bytes, bool plus);
 
@@ -106,8 +111,8 @@ class NodeClient {
   // FS_IOC_GETFLAGS; with set FS_IOC_SETFLAGS. Returns the flags as they are then.
   ErrnoOr<uint32_t> Flags(const Caller& caller, const Fh& fh, std::optional<uint32_t> set);
   // owner: lock owner, unique in this client. flags: OMFS_LOCK_FLOCK.
-  ErrnoOr<FileLock> GetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
-                             const FileLock& lock);
+  ErrnoOr<FileLock> GetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner,
+                            uint32_t flags, const FileLock& lock);
   // flags: also OMFS_LOCK_WAIT; then cancel (may be null) ends the wait with EINTR.
   Errno SetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
                 const FileLock& lock, CancelToken* cancel);

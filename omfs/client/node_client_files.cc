@@ -156,9 +156,9 @@ ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const RemoteOpenRef& op
   return Le64(rep.offset);
 }
 
-ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRef& in, uint64_t in_offset,
-                                        const RemoteOpenRef& out, uint64_t out_offset, uint64_t len,
-                                        uint32_t flags) {
+ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRef& in,
+                                        uint64_t in_offset, const RemoteOpenRef& out,
+                                        uint64_t out_offset, uint64_t len, uint32_t flags) {
   // One call must not keep the owner busy for longer than a lease.
   constexpr uint64_t kAtOnce = 64 * 1024 * 1024;
   Call call;
@@ -179,8 +179,8 @@ ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRe
   return Le64(rep.offset);
 }
 
-ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const RemoteOpenRef& dir, uint64_t cookie,
-                                     uint32_t max_bytes, bool plus) {
+ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const RemoteOpenRef& dir,
+                                     uint64_t cookie, uint32_t max_bytes, bool plus) {
   DirPage page;
   page.entries.resize(std::min<uint32_t>(max_bytes, OMFS_MAX_PAYLOAD));
   Call call;

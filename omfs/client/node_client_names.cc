@@ -12,7 +12,6 @@ ErrnoOr<Entry> AsEntry(const ErrnoOr<omfs_entry_rep>& rep) {
   return Entry{{(*rep).fh}, (*rep).attr};
 }
 
-
 }  // namespace
 
 ErrnoOr<Entry> NodeClient::Root() { return link_.Root(); }
@@ -24,7 +23,8 @@ ErrnoOr<Entry> NodeClient::Lookup(const Caller& caller, const Fh& dir, std::stri
   return AsEntry(Ask<omfs_entry_rep>(OMFS_OP_LOOKUP, caller, req, name));
 }
 
-ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open) {
+ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh,
+                                       const RemoteOpenRef& open) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_getattr_req req{};
@@ -39,8 +39,8 @@ ErrnoOr<omfs_attr> NodeClient::GetAttr(const Caller& caller, const Fh& fh, const
   return rep.attr;
 }
 
-ErrnoOr<omfs_attr> NodeClient::SetAttr(const Caller& caller, const Fh& fh, const RemoteOpenRef& open,
-                                       const AttrChange& change) {
+ErrnoOr<omfs_attr> NodeClient::SetAttr(const Caller& caller, const Fh& fh,
+                                       const RemoteOpenRef& open, const AttrChange& change) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_setattr_req req{};

@@ -9,8 +9,8 @@
 namespace omfs {
 namespace {
 
-// This part of the slots may be taken by lock calls that wait at the owner; further ones ask again and again. So there
-// are always slots for everything else.
+// This part of the slots may be taken by lock calls that wait at the owner; further ones ask again
+// and again. So there are always slots for everything else.
 constexpr size_t kPartForLocks = 3;
 constexpr std::chrono::milliseconds kLockPoll{20};
 
@@ -93,8 +93,8 @@ ErrnoOr<uint32_t> NodeClient::Flags(const Caller& caller, const Fh& fh,
   return Le32(rep.flags);
 }
 
-ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner,
-                                       uint32_t flags, const FileLock& lock) {
+ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const RemoteOpenRef& open,
+                                      uint64_t owner, uint32_t flags, const FileLock& lock) {
   Call call;
   const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
     omfs_lock_req req{};
@@ -109,11 +109,11 @@ ErrnoOr<FileLock> NodeClient::GetLock(const Caller& caller, const RemoteOpenRef&
   omfs_lock_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
   return FileLock{Le64(rep.lock.start), Le64(rep.lock.end), Le32(rep.lock.type),
-                   Le32(rep.lock.pid)};
+                  Le32(rep.lock.pid)};
 }
 
-Errno NodeClient::SetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner, uint32_t flags,
-                          const FileLock& lock, CancelToken* cancel) {
+Errno NodeClient::SetLock(const Caller& caller, const RemoteOpenRef& open, uint64_t owner,
+                          uint32_t flags, const FileLock& lock, CancelToken* cancel) {
   const bool wait = (flags & OMFS_LOCK_WAIT) != 0 && lock.type != F_UNLCK;
   if (wait && waiting_locks_.fetch_add(1) >= link_.slots() / kPartForLocks) {
     waiting_locks_.fetch_sub(1);

@@ -1,5 +1,5 @@
-// A place where one thread sleeps until another wakes it. One futex word; cheaper than a mutex and a condition
-// variable for a hand-over from thread to thread.
+// A place where one thread sleeps until another wakes it. One futex word; cheaper than a mutex and
+// a condition variable for a hand-over from thread to thread.
 #pragma once
 
 #include <linux/futex.h>
@@ -20,9 +20,10 @@ class Parker {
     }
   }
 
-  // Marks the sleeper as woken; Wake(address()) must follow. In two halves, because the parker lives in the
-  // sleeper's frame: Post is done under the lock that keeps the frame alive, Wake after it, and Wake only names the
-  // address (at worst an unrelated futex sleeper there wakes once too often, which futex users must expect).
+  // Marks the sleeper as woken; Wake(address()) must follow. In two halves, because the parker
+  // lives in the sleeper's frame: Post is done under the lock that keeps the frame alive, Wake
+  // after it, and Wake only names the address (at worst an unrelated futex sleeper there wakes once
+  // too often, which futex users must expect).
   void Post() { word_.store(1, std::memory_order_release); }
   const void* address() const { return &word_; }
   static void Wake(const void* address) {

@@ -1,9 +1,10 @@
 // RemoteOpen: an open at an owner, as its holder keeps it.
 //
-// The owner forgets opens when it restarts or when the session is lost (Link: generations). An RemoteOpen knows how
-// it was made and is made again by handle the first time it is used in a new generation. What cannot be made again
-// honestly - the object is gone, or locks were held through the open and somebody else may have had them since -
-// fails every later use with one errno (ESTALE, EIO) instead of pretending.
+// The owner forgets opens when it restarts or when the session is lost (Link: generations). An
+// RemoteOpen knows how it was made and is made again by handle the first time it is used in a new
+// generation. What cannot be made again honestly - the object is gone, or locks were held through
+// the open and somebody else may have had them since - fails every later use with one errno
+// (ESTALE, EIO) instead of pretending.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,8 @@ namespace omfs {
 // Thread-safe. Made by NodeClient::Open and Create only.
 class RemoteOpen {
  public:
-  RemoteOpen(const Fh& fh, int flags, const Caller& opener) : fh_(fh), flags_(flags), opener_(opener) {}
+  RemoteOpen(const Fh& fh, int flags, const Caller& opener)
+      : fh_(fh), flags_(flags), opener_(opener) {}
 
   const Fh& fh() const { return fh_; }
   int flags() const { return flags_; }

@@ -15,7 +15,8 @@ namespace omfs {
 // Who asks: ids as the caller's kernel sees them; groups are the supplementary ones.
 using Caller = Credentials;
 
-// A file handle of an owner: opaque, compared byte by byte. Equal handles of one owner mean the same object.
+// A file handle of an owner: opaque, compared byte by byte. Equal handles of one owner mean the
+// same object.
 struct Fh {
   omfs_fh raw{};
   friend bool operator==(const Fh& a, const Fh& b) {

@@ -1,5 +1,5 @@
-// A TCP relay between a client and a server that fails on request: cuts connections after a number of bytes, stalls,
-// refuses.
+// A TCP relay between a client and a server that fails on request: cuts connections after a number
+// of bytes, stalls, refuses.
 #pragma once
 
 #include <atomic>
