@@ -253,6 +253,7 @@ struct omfs_rename_req {
 } __attribute__((__packed__));
 
 /* ---- opens and data ---- */
+/* An open_id that the session does not have - the owner restarted, the lease passed - is ESTALE. */
 struct omfs_open_req {
 	struct omfs_fh fh;
 	__le32 flags;       /* Linux x86-64 O_*; O_CREAT, O_EXCL, O_NOCTTY, O_CLOEXEC not allowed */

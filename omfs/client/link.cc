@@ -301,7 +301,7 @@ absl::Status Link::ReadReply(const std::shared_ptr<TlsStream>& stream, const Cal
     const bool before_restart = call->crossed_epoch_ && (h.flags & OMFS_F_REPLAY) != 0;
     call->generation = before_restart ? 0 : generation_;
     // Sent again to a restarted owner, the call named an open that is gone and so was not executed.
-    const bool turned_back = call->crossed_epoch_ && call->uses_open && h.status == EBADF;
+    const bool turned_back = call->crossed_epoch_ && call->uses_open && h.status == ESTALE;
     sleeper = Complete(call, turned_back ? Outcome::kStaleSession : Outcome::kReplied);
   }
   if (sleeper != nullptr && call != own) Parker::Wake(sleeper);

@@ -66,6 +66,8 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
     Refuse(*connection, h, static_cast<uint32_t>(root.error().value));
     return ErrnoStatus(root.error().value, "the export's root");
   }
+  SPDLOG_INFO("session {}: {} session={} slots={}", welcome->resumed ? "resumed" : "made",
+              connection->Name(), welcome->session->id().value, welcome->session->slot_count());
   omfs_hello_rep rep{};
   rep.session = Le64(welcome->session->id().value);
   rep.epoch = Le64(epoch_);

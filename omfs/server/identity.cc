@@ -74,10 +74,7 @@ Errno ThreadIdentity::Become(const Credentials& creds) {
   const bool same_groups = creds.groups == state.groups;
   if (creds.uid == state.uid && creds.gid == state.gid && same_groups) return Errno();
   // Changing groups needs capabilities: as root, and the uid last.
-  if (state.uid != 0 && (creds.gid != state.gid || !same_groups || creds.uid != state.uid)) {
-    if (!SetUid(0)) Die("be root");
-    state.uid = 0;
-  }
+  BecomeDaemon();
   if (!same_groups) {
     if (syscall(SYS_setgroups, creds.groups.size(), creds.groups.data()) != 0) return Errno::Last();
     state.groups = creds.groups;
@@ -94,18 +91,9 @@ Errno ThreadIdentity::Become(const Credentials& creds) {
 }
 
 void ThreadIdentity::BecomeDaemon() {
-  if (state.uid != 0) {
-    if (!SetUid(0)) Die("be root");
-    state.uid = 0;
-  }
-  if (state.gid != 0) {
-    if (!SetGid(0)) Die("be root");
-    state.gid = 0;
-  }
-  if (state.umask != kDaemonUmask) {
-    umask(kDaemonUmask);
-    state.umask = kDaemonUmask;
-  }
+  if (state.uid == 0) return;
+  if (!SetUid(0)) Die("be root");
+  state.uid = 0;
 }
 
 FdPath::FdPath(int fd) {
