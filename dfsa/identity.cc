@@ -14,8 +14,8 @@ namespace {
 
 struct HandleXattr {
   uint16_t node;
-  uint16_t zero0;
-  uint32_t zero1;
+  uint16_t flags;
+  uint32_t zero;
   omfs_fh handle;
 };
 static_assert(sizeof(HandleXattr) == 72);
@@ -27,7 +27,8 @@ ErrnoOr<Identity> IdentifyPath(const std::string& path) {
   const ssize_t n = getxattr(path.c_str(), "trusted.omfs.handle", &x, sizeof x);
   if (n < 0) return Errno::Last();
   if (n != sizeof x) return Errno(EPROTO);
-  return Identity{NodeId(le16toh(x.node)), x.handle};
+  constexpr uint16_t kMayBeLocked = 1;
+  return Identity{NodeId(le16toh(x.node)), x.handle, (le16toh(x.flags) & kMayBeLocked) != 0};
 }
 
 std::string PathOf(const Identity& id, const std::string& mfs) {

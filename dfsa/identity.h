@@ -19,6 +19,7 @@ namespace omfs::dfsa {
 struct Identity {
   NodeId node;
   omfs_fh handle{};
+  bool may_be_locked = false;  // by a process of the node where it was identified; not part of the identity
 };
 
 // Identity of an object reached through a FUSE mount of /mfs; path may be /proc/PID/fd/N. ENODATA (or ENOTSUP): the

@@ -23,6 +23,14 @@
 #include "proto/local.pb.h"
 
 namespace omfs::migration {
+namespace {
+
+// A signal that DeliverSignal has sent. The sender of one that comes from outside the guest's pid namespace is 0 there.
+bool SentByKeeper(const siginfo_t& info) {
+  return info.si_code == SI_TKILL && (info.si_pid == 0 || info.si_pid == getpid());
+}
+
+}  // namespace
 
 Keeper::Keeper(const Config& config, std::unique_ptr<Link> link, ScopedFd channel)
     : config_(config), link_(std::move(link)), channel_(std::move(channel)) {}
@@ -224,7 +232,7 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
                                      [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
   if (original != signals_.end()) {
     OMFS_ASSIGN_OR_RETURN(const siginfo_t seen, task.GetSiginfo());
-    if (seen.si_code == SI_TKILL && seen.si_pid == getpid()) OMFS_RETURN_IF_ERROR(task.SetSiginfo(*original));
+    if (SentByKeeper(seen)) OMFS_RETURN_IF_ERROR(task.SetSiginfo(*original));
     signals_.erase(original);
   }
   return task.Continue(stop.signal);
@@ -311,7 +319,7 @@ absl::Status Keeper::SendHome(const std::string& reason) {
     memcpy(&info, pending.data(), std::min(pending.size(), sizeof info));
     const auto original = std::find_if(signals_.begin(), signals_.end(),
                                        [&](const siginfo_t& s) { return s.si_signo == info.si_signo; });
-    if (original == signals_.end() || info.si_code != SI_TKILL || info.si_pid != getpid()) continue;
+    if (original == signals_.end() || !SentByKeeper(info)) continue;
     pending.assign(reinterpret_cast<const char*>(&*original), sizeof *original);
     signals_.erase(original);
   }

@@ -151,6 +151,7 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   std::string reason;
   switch (PlaceOf(*spec, args, &reason)) {
     case Place::kHere: {
+      if (spec->nr == SYS_flock) return Recall(n.id, "flock: locks are held at home");
       ++local_calls_;
       OMFS_ASSIGN_OR_RETURN(const bool fast, TakeFastPath(n));
       return fast ? absl::OkStatus() : Continue(n.id);
@@ -473,6 +474,10 @@ absl::Status Keeper::HandleDup2(const seccomp_notif& n, const SyscallSpec& spec,
 absl::Status Keeper::HandleFcntl(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {
   const int fd = static_cast<int>(args[0]), command = static_cast<int>(args[1]);
   if (!home_.contains(fd)) {
+    // A lock is of the open file, which a move home would close.
+    if (command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK || command == F_OFD_SETLKW) {
+      return Recall(n.id, "fcntl: locks are held at home");
+    }
     ++local_calls_;
     return Continue(n.id);
   }

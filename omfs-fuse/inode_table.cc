@@ -30,6 +30,11 @@ bool FuseInode::RemoveLocker(uint64_t owner) {
   return lockers_.erase(owner) != 0;
 }
 
+bool FuseInode::MayBeLocked() {
+  const std::lock_guard lock(mu_);
+  return !lockers_.empty() || std::ranges::any_of(opens_, [](const auto& open) { return open->has_locked(); });
+}
+
 std::vector<uint64_t> FuseInode::TakeLockersOf(const RemoteOpenRef& open) {
   std::vector<uint64_t> owners;
   std::lock_guard lock(mu_);

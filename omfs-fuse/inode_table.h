@@ -36,6 +36,8 @@ class FuseInode {
   bool RemoveLocker(uint64_t owner);
   // The owners that locked through this open and have not been removed since; removes them.
   std::vector<uint64_t> TakeLockersOf(const RemoteOpenRef& open);
+  // Whether locks of any kind may be held on it through this mount.
+  bool MayBeLocked();
 
  private:
   friend class InodeTable;

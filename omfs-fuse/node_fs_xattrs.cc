@@ -11,17 +11,18 @@ namespace omfs {
 namespace {
 
 // The identity of an object, for agents that move processes: never listed, for root only (the
-// kernel asks for CAP_SYS_ADMIN for all trusted attributes). le16 node, le16 0, le32 0, struct
-// omfs_fh.
+// kernel asks for CAP_SYS_ADMIN for all trusted attributes). le16 node, le16 flags, le32 0, struct
+// omfs_fh. Flag 1: locks may be held on it through this mount.
 constexpr std::string_view kHandleAttribute = "trusted.omfs.handle";
 
 struct HandleAttribute {
   __le16 node;
-  __le16 reserved0;
-  __le32 reserved1;
+  __le16 flags;
+  __le32 reserved;
   omfs_fh fh;
 } __attribute__((__packed__));
 static_assert(sizeof(HandleAttribute) == 72);
+constexpr uint16_t kMayBeLocked = 1;
 
 // The kernel reads the old attributes with FS_IOC_FSGETXATTR before every FS_IOC_SETFLAGS. It is
 // answered from the flags that have a meaning in both; project ids and extent sizes do not cross
@@ -50,7 +51,8 @@ void NodeFs::GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t s
     if (r.ids().uid != 0) return r.Fail(ENODATA);
     if (size == 0) return r.XattrSize(sizeof(HandleAttribute));
     if (size < sizeof(HandleAttribute)) return r.Fail(ERANGE);
-    const HandleAttribute value{Le16(object->node->node().value), 0, 0, object->fh.raw};
+    const bool locked = object->inode != nullptr && object->inode->MayBeLocked();
+    const HandleAttribute value{Le16(object->node->node().value), Le16(locked ? kMayBeLocked : 0), 0, object->fh.raw};
     return r.Data(&value, sizeof value);
   }
   std::vector<std::byte> buffer(std::min<size_t>(size, OMFS_XATTR_SIZE_MAX));

@@ -10,7 +10,7 @@ import node
 CASES = {
     "shell_pipeline": dict(
         command=["sh", "-c", "cd /mfs/2/recalls; echo a | cat; grep -c 7 lines | sed s/^/n=/; echo done; read x; exit 4"],
-        output="a\nn=271\ndone\n", status=4, reason=("fork", "clone")),
+        output="a\nn=271\ndone\n", status=4, reason=("fork", "clone", "pipe")),
     "python_fork": dict(
         command=["python3", "-u", "-c", """
 import os, sys
@@ -24,7 +24,7 @@ print(f.readline().strip())
 print("done")
 sys.stdin.readline()
 """],
-        output="3\n2\ndone\n", status=0, reason=("fork", "clone")),
+        output="3\n2\ndone\n", status=0, reason=("fork", "clone", "pipe")),
     "python_threads": dict(
         command=["python3", "-u", "-c", """
 import sys, threading
@@ -49,7 +49,7 @@ print(subprocess.run(["false"]).returncode)
 print("done")
 sys.stdin.readline()
 """],
-        output="1000\n999\n\n1\ndone\n", status=0, reason=("fork", "clone")),
+        output="1000\n999\n\n1\ndone\n", status=0, reason=("fork", "clone", "pipe")),
 }
 
 
