@@ -72,10 +72,7 @@ void FillFile(const DescriptorInfo& info, const dfsa::Identity& id, Descriptor* 
   uint32_t node = 0;
   SetIdentity(id, &node, d->mutable_handle());
   d->set_node(node);
-  // What only had a meaning when it was opened; O_TMPFILE, which contains O_DIRECTORY, has named a directory then.
-  int flags = info.flags & ~(O_CLOEXEC | O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
-  if ((flags & O_TMPFILE) == O_TMPFILE) flags &= ~O_TMPFILE;
-  d->set_flags(static_cast<uint32_t>(flags));
+  d->set_flags(static_cast<uint32_t>(info.flags & ~O_CLOEXEC));
   d->set_offset(info.offset);
 }
 
@@ -123,7 +120,8 @@ absl::Status DescribeHomeDescriptors(pid_t pid, bool no_dfsa, Image* image) {
     d.set_kind(Descriptor::kHome);
     const std::string path = fmt::format("/proc/{}/fd/{}", pid, info.number);
     struct stat st {};
-    const bool candidate = !no_dfsa && !info.locked && (info.flags & O_PATH) == 0 && stat(path.c_str(), &st) == 0 &&
+    const bool candidate = !no_dfsa && !info.locked && (info.flags & O_PATH) == 0 &&
+                           (info.flags & O_TMPFILE) != O_TMPFILE && stat(path.c_str(), &st) == 0 &&
                            (S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && info.offset == 0));
     if (candidate && !FindDuplicate(pid, info, *image, &d)) {
       // Locks belong to the open file at home, and to all its descriptors there.

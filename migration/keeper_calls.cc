@@ -46,6 +46,14 @@ bool TellsOfTheProcess(const std::string& path, pid_t pid) {
   return false;
 }
 
+bool MakesNamelessFile(const SyscallSpec& spec, const SyscallArgs& args, GuestMemory& memory) {
+  uint64_t flags = 0;
+  if (spec.nr == SYS_open) flags = args[1];
+  if (spec.nr == SYS_openat) flags = args[2];
+  if (spec.nr == SYS_openat2) (void)memory.Read(args[2], std::span(reinterpret_cast<uint8_t*>(&flags), sizeof flags));
+  return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 std::string LinkTarget(const std::string& path) {
   char buffer[PATH_MAX + 1];
   const ssize_t n = readlink(path.c_str(), buffer, sizeof buffer - 1);
@@ -151,6 +159,8 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   std::string reason;
   switch (PlaceOf(*spec, args, &reason)) {
     case Place::kHere: {
+      // Only the open that made a nameless file may give it a name, and a move opens it again.
+      if (MakesNamelessFile(*spec, args, *memory_)) return Recall(n.id, fmt::format("{}: O_TMPFILE", spec->name));
       if (spec->nr == SYS_flock) return Recall(n.id, "flock: locks are held at home");
       ++local_calls_;
       OMFS_ASSIGN_OR_RETURN(const bool fast, TakeFastPath(n));
