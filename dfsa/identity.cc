@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -31,11 +32,27 @@ ErrnoOr<Identity> IdentifyPath(const std::string& path) {
   return Identity{NodeId(le16toh(x.node)), x.handle, (le16toh(x.flags) & kMayBeLocked) != 0};
 }
 
-std::string PathOf(const Identity& id, const std::string& mfs) {
-  std::string path = fmt::format("{}/{}/.omfs-fh:", mfs, id.node.value);
+ErrnoOr<ScopedFd> OpenThroughMfs(const Identity& id, const std::string& mfs, int flags) {
+  const std::string root = fmt::format("{}/{}", mfs, id.node.value);
+  std::string hex;
   const auto* bytes = reinterpret_cast<const unsigned char*>(&id.handle);
-  for (size_t i = 0; i < sizeof id.handle; ++i) path += fmt::format("{:02x}", bytes[i]);
-  return path;
+  for (size_t i = 0; i < sizeof id.handle; ++i) hex += fmt::format("{:02x}", bytes[i]);
+  constexpr int kAttempts = 16;  // it may be renamed between question and use
+  for (int i = 0; i < kAttempts; ++i) {
+    char path[PATH_MAX];
+    const ssize_t n = getxattr(root.c_str(), ("trusted.omfs.path:" + hex).c_str(), path, sizeof path);
+    if (n < 0) break;  // not a directory, or one without a name
+    ScopedFd fd(open((root + std::string(path, n)).c_str(), flags | O_CLOEXEC));
+    if (!fd) {
+      if (errno == ENOENT || errno == ENOTDIR) continue;
+      return Errno::Last();
+    }
+    const auto reached = IdentifyPath(fmt::format("/proc/self/fd/{}", fd.get()));
+    if (reached.ok() && memcmp(&reached->handle, &id.handle, sizeof id.handle) == 0) return fd;
+  }
+  ScopedFd fd(open((root + "/.omfs-fh:" + hex).c_str(), flags | O_CLOEXEC));
+  if (!fd) return Errno::Last();
+  return fd;
 }
 
 ErrnoOr<ScopedFd> OpenNative(int mount, const Identity& id, int flags) {

@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -14,6 +15,8 @@
 
 namespace omfs::migration {
 namespace {
+
+constexpr uint16_t kSyscallInstruction = 0x050f;
 
 struct KernelSigaction {
   uint64_t handler, flags, restorer, mask;
@@ -156,6 +159,10 @@ absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, I
   OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, task.GetRegs());
   RestartInterruptedCall(&regs);
   image->set_registers(&regs, sizeof regs);
+  uint16_t instruction = 0;
+  if (regs.rax == SYS_restart_syscall && task.Read(RemotePtr(regs.rip), BytesOf(&instruction)).ok()) {
+    image->set_restart_at_home(instruction == kSyscallInstruction);
+  }
   OMFS_ASSIGN_OR_RETURN(const auto xstate, task.GetXstate());
   image->set_xstate(xstate.data(), xstate.size());
   OMFS_ASSIGN_OR_RETURN(const auto rseq, task.GetRseq());
@@ -194,14 +201,24 @@ absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, I
   return absl::OkStatus();
 }
 
+bool SleepsWithoutTrace(uint64_t nr, const SyscallArgs& args) {
+  if (nr == SYS_nanosleep) return args[1] == 0;
+  return nr == SYS_clock_nanosleep && (args[1] & TIMER_ABSTIME) == 0 && args[3] == 0;
+}
+
 void RestartInterruptedCall(user_regs_struct* regs) {
   if (static_cast<int64_t>(regs->orig_rax) < 0) return;
   const auto result = static_cast<int64_t>(regs->rax);
   if (result == kRestartSys || result == kRestartNoIntr || result == kRestartNoHand || result == kRestartBlock) {
-    if (result == kRestartBlock && regs->orig_rax == SYS_nanosleep && regs->rsi != 0) {
-      regs->rdi = regs->rsi;
-    } else if (result == kRestartBlock && regs->orig_rax == SYS_clock_nanosleep && regs->r10 != 0) {
-      regs->rdx = regs->r10;
+    if (result == kRestartBlock) {
+      const SyscallArgs args = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+      if (SleepsWithoutTrace(regs->orig_rax, args)) {
+        regs->orig_rax = SYS_restart_syscall;
+      } else if (regs->orig_rax == SYS_nanosleep) {
+        regs->rdi = regs->rsi;
+      } else if (regs->orig_rax == SYS_clock_nanosleep) {
+        regs->rdx = regs->r10;
+      }
     }
     regs->rax = regs->orig_rax;
     regs->rip -= 2;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "migration/remote_ptr.h"
+#include "migration/syscall_table.h"
 #include "migration/traced_task.h"
 #include "proto/migration.pb.h"
 
@@ -20,8 +21,12 @@ absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, I
 //
 // The kernel leaves -ERESTARTSYS/-NOINTR/-NOHAND in rax and would itself back up to the instruction. A call with a
 // restart block (-516: sleeps and waits with a relative timeout) cannot take its block along: sleeps go on with the
-// remaining time where the caller gave room for it, the others start over, so that they last at least as long as asked.
+// remaining time where the caller gave room for it; without room they become restart_syscall, which is always for the home
+// process to execute (see keeper.h); the others start over, so that they last at least as long as asked.
 void RestartInterruptedCall(user_regs_struct* regs);
+
+// Whether the call is a relative sleep without a place for the remaining time.
+bool SleepsWithoutTrace(uint64_t nr, const SyscallArgs& args);
 
 // A `syscall` instruction in the task's vDSO.
 absl::StatusOr<RemotePtr> FindSyscallSite(TracedTask& task);

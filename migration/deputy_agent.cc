@@ -281,7 +281,7 @@ absl::Status DeputyAgent::OnCommand() {
       Report(true, FailedPrecondition("process {} is not at home", info_.pid()));
       return absl::OkStatus();
     }
-    absl::Status moved = task_->StopNow(&held_);
+    absl::Status moved = StopForMove();
     if (moved.ok()) moved = MoveOut(command.move_to());
     if (!moved.ok()) {
       Report(true, moved);
@@ -301,6 +301,26 @@ absl::Status DeputyAgent::OnCommand() {
     return link_->SendMessage(m);
   }
   return absl::OkStatus();
+}
+
+absl::Status DeputyAgent::StopForMove() {
+  constexpr int kAttempts = 5;
+  for (int i = 0; i < kAttempts; ++i) {
+    // In restart_syscall the registers no longer tell which call goes on. A sleep can be continued from anywhere; others would
+    // have to be made anew.
+    const std::string waits_in = FirstWord(fmt::format("/proc/{}/wchan", task_->pid()));
+    const bool sleeps = waits_in != "0" && !waits_in.empty() && waits_in.find("poll") == std::string::npos &&
+                        waits_in.find("futex") == std::string::npos;
+    OMFS_RETURN_IF_ERROR(task_->StopNow(&held_));
+    OMFS_ASSIGN_OR_RETURN(const user_regs_struct regs, task_->GetRegs());
+    if (regs.orig_rax != SYS_restart_syscall || static_cast<int64_t>(regs.rax) != kRestartBlock || sleeps) {
+      return absl::OkStatus();
+    }
+    if (i + 1 == kAttempts) break;
+    OMFS_RETURN_IF_ERROR(task_->Continue(0));
+    usleep(1000);
+  }
+  return FailedPrecondition("it waits in a call that was interrupted before; try again when it goes on");
 }
 
 absl::Status DeputyAgent::CheckMovable() {

@@ -63,6 +63,8 @@ class DeputyAgent {
 
   // Moves the stopped process out. An error leaves it stopped and intact (state kHome), or ends it (kGone).
   absl::Status MoveOut(const local::MoveTo& to);
+  // Stops the process where a move can begin.
+  absl::Status StopForMove();
   absl::Status CheckMovable();
   absl::Status Commit();
   absl::Status TakeHome(const LinkMessage& first);

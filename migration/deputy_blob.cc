@@ -126,8 +126,11 @@ absl::StatusOr<bool> DeputyBlob::CancelCall(TracedTask& task) {
     if (rax != kRestartSys && rax != kRestartNoIntr && rax != kRestartNoHand && rax != kRestartBlock) {
       return false;  // completed: it will post its result
     }
-    // What a restart block would continue is not known to the guest's kernel; without a handler it starts over.
-    result = rax == kRestartBlock ? kRestartNoHand : rax;
+    // A restart block is this task's. Only a sleep can be continued from it (by restart_syscall): others would write to addresses
+    // in here, and start over instead if there is no handler.
+    const bool sleep = regs.orig_rax == SYS_nanosleep || regs.orig_rax == SYS_clock_nanosleep ||
+                       regs.orig_rax == SYS_restart_syscall;
+    result = rax == kRestartBlock && !sleep ? kRestartNoHand : rax;
   } else if (at < load || at > call) {
     // Waiting for work. With a request posted but not yet seen, the request has not begun.
     const uint32_t state = __atomic_load_n(&slot()->state, __ATOMIC_ACQUIRE);

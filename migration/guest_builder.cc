@@ -85,9 +85,7 @@ class ChildSetup {
       if (!mount) return Errno::Last();
       return dfsa::OpenNative(mount.get(), id, flags);
     }
-    ScopedFd fd(open(dfsa::PathOf(id, config_.mount_point).c_str(), flags));
-    if (!fd) return Errno::Last();
-    return fd;
+    return dfsa::OpenThroughMfs(id, config_.mount_point, flags);
   }
 
   bool Descriptors() {
@@ -101,7 +99,8 @@ class ChildSetup {
         errno = fd.error().value;
         return false;
       }
-      if (d.offset() != 0) lseek(fd->get(), static_cast<off_t>(d.offset()), SEEK_SET);
+      const auto offset = static_cast<off_t>(d.offset());
+      if (offset != 0 && lseek(fd->get(), offset, SEEK_SET) != offset) return false;
       const int away = fcntl(fd->get(), F_DUPFD_CLOEXEC, kHighFd);
       if (away < 0) return false;
       opened.emplace_back(i, away);

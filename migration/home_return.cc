@@ -210,11 +210,16 @@ absl::Status HomeReturn::RestoreDescriptors(DeputyBlob& blob, const std::string&
     id.node = NodeId(static_cast<uint16_t>(d->node()));
     if (d->handle().size() != sizeof id.handle) return InvalidArgument("broken handle in the image");
     memcpy(&id.handle, d->handle().data(), sizeof id.handle);
-    const std::string path = dfsa::PathOf(id, mfs);
     const int flags = static_cast<int>(d->flags()) & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
-    const ScopedFd file(open(path.c_str(), flags | O_CLOEXEC));
-    if (!file) return ErrnoStatus(errno, fmt::format("opening descriptor {} at home", d->number()));
-    if (d->offset() != 0) lseek(file.get(), static_cast<off_t>(d->offset()), SEEK_SET);
+    const auto opened = dfsa::OpenThroughMfs(id, mfs, flags);
+    if (!opened.ok()) {
+      return ErrnoStatus(opened.error().value, fmt::format("opening descriptor {} at home", d->number()));
+    }
+    const ScopedFd& file = *opened;
+    const auto offset = static_cast<off_t>(d->offset());
+    if (offset != 0 && lseek(file.get(), offset, SEEK_SET) != offset) {
+      return ErrnoStatus(errno, fmt::format("setting the offset of descriptor {} at home", d->number()));
+    }
 
     Message out{};
     out.part = {&out.byte, 1};

@@ -99,6 +99,7 @@ absl::Status Keeper::Build() {
     if (library && (library_floor_ == 0 || v.start() < library_floor_)) library_floor_ = v.start();
   }
   cwd_here_ = image_.cwd_on_mfs();
+  restart_at_home_ = image_.restart_at_home();
   paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,
                                              NodeId(static_cast<uint16_t>(image_.home())));
   if (!image_.no_dfsa()) {
@@ -180,6 +181,14 @@ bool Keeper::WillBeHandled(int signal) const {
   return signal != SIGCHLD && signal != SIGURG && signal != SIGWINCH && signal != SIGCONT;
 }
 
+bool Keeper::HasHandler(int signal) const {
+  std::ifstream in(fmt::format("/proc/{}/status", builder_->task().pid()));
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("SigCgt:")) return (strtoull(line.c_str() + 7, nullptr, 16) >> (signal - 1) & 1) != 0;
+  }
+  return false;
+}
+
 absl::Status Keeper::DeliverSignal(const siginfo_t& info) {
   if (info.si_signo < 1 || info.si_signo > 64) return absl::OkStatus();
   const pid_t pid = builder_->task().pid();
@@ -234,6 +243,15 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
     OMFS_ASSIGN_OR_RETURN(const siginfo_t seen, task.GetSiginfo());
     if (SentByKeeper(seen)) OMFS_RETURN_IF_ERROR(task.SetSiginfo(*original));
     signals_.erase(original);
+  }
+  // A handler ends the interrupted call; without one the guest's kernel restarts it, and its number is seen no more.
+  if (HasHandler(stop.signal)) {
+    restart_at_home_ = false;
+  } else {
+    OMFS_ASSIGN_OR_RETURN(const user_regs_struct regs, task.GetRegs());
+    if (static_cast<int64_t>(regs.rax) == kRestartBlock && regs.orig_rax != SYS_restart_syscall) {
+      restarted_call_ = regs.orig_rax;
+    }
   }
   return task.Continue(stop.signal);
 }
@@ -304,6 +322,13 @@ absl::Status Keeper::SendHome(const std::string& reason) {
   const auto describe = [&]() -> absl::Status {
     OMFS_RETURN_IF_ERROR(DescribeGuestDescriptors(task.pid(), home_, config_, &image));
     OMFS_RETURN_IF_ERROR(LeaveRestartableSequence(task));
+    if (!restart_at_home_) {
+      OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, task.GetRegs());
+      if (regs.orig_rax == SYS_restart_syscall && restarted_call_ != 0) {
+        regs.orig_rax = restarted_call_;
+        OMFS_RETURN_IF_ERROR(task.SetRegs(regs));
+      }
+    }
     OMFS_RETURN_IF_ERROR(CaptureState(task, builder_->site(), builder_->scratch(), &image));
     OMFS_ASSIGN_OR_RETURN(const auto maps, ReadMappings(task.pid()));
     return DescribeGuestMappings(maps, {{builder_->stub(), builder_->stub() + GuestStub::kSize}},

@@ -14,7 +14,12 @@
 //
 // Interruption. A notified guest waits uninterruptibly (WAIT_KILLABLE_RECV). A signal that will be handled must still
 // interrupt a forwarded call: the keeper asks the deputy to cancel it and answers with what the home kernel says. -ERESTARTSYS
-// and its relatives are valid answers: the guest's kernel then restarts or fails the call exactly as natively.
+// and its relatives are valid answers: the guest's kernel then restarts or fails the call exactly as natively. It looks at them
+// only on its way to a signal, so each such answer comes with an interrupt (PTRACE_INTERRUPT), lest it reach the program.
+//
+// Sleeps. A relative sleep with no place for the remaining time can be continued only by the kernel that it began in: its deadline is
+// in the task's restart block, for restart_syscall. So these sleep in the deputy, which is the same task at home and away, wherever
+// the guest moves meanwhile; restart_at_home_ tells whose restart a restart_syscall is.
 #pragma once
 
 #include <deque>
@@ -51,6 +56,7 @@ class Keeper {
   absl::Status OnGuestStopEvent(const TaskStop& stop);
   absl::Status DeliverSignal(const siginfo_t& info);
   bool WillBeHandled(int signal) const;
+  bool HasHandler(int signal) const;
   // Stops the guest wherever it is; a notified call that was not begun is to be issued again.
   absl::Status Freeze();
   absl::Status SendHome(const std::string& reason);
@@ -71,6 +77,8 @@ class Keeper {
   absl::Status HandleFchdir(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleUmask(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleSigaction(const seccomp_notif& n, const SyscallArgs& args);
+  absl::Status HandleSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
+  absl::Status ForwardSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleExit(const seccomp_notif& n, const SyscallArgs& args);
   absl::Status HandlePrctl(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
 
@@ -125,6 +133,8 @@ class Keeper {
   std::optional<uint64_t> waiting_for_;     // number of the forwarded call under way
   std::optional<ForwardResult> result_;     // its result, once here
   bool cancel_sent_ = false;
+  bool restart_at_home_ = false;            // the next restart_syscall is of a sleep in the deputy
+  uint64_t restarted_call_ = 0;             // the call which the guest's own kernel restarts by restart_syscall
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
   bool guest_reaped_ = false;

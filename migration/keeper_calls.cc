@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "migration/capture.h"
 #include "migration/keeper.h"
 #include "migration/keeper_internal.h"
 #include "migration/syscall_filter.h"
@@ -66,6 +67,8 @@ absl::Status Keeper::Reply(uint64_t id, int64_t result) {
   seccomp_notif_resp r{};
   r.id = id;
   spdlog::trace("event=answer pid={} result={}", image_.pid(), result);
+  // The kernel acts on these only on its way to a signal; without one the program would see them.
+  if (IsRestart(result)) OMFS_RETURN_IF_ERROR(builder_->task().Interrupt());
   // A negative result is given in `error`; the kernel takes it as it stands.
   if (result < 0 && result > -4096) {
     r.error = static_cast<int32_t>(result);
@@ -143,6 +146,7 @@ absl::Status Keeper::Handle(const seccomp_notif& n) {
   spdlog::trace("event=call pid={} name={} class={} args={:#x},{:#x},{:#x},{:#x} ip={:#x}", image_.pid(),
                 spec != nullptr ? spec->name : "?", ClassName(decision.cls), args[0], args[1], args[2], args[3],
                 n.data.instruction_pointer);
+  if (n.data.nr != SYS_restart_syscall) restart_at_home_ = false;
   if (decision.cls == SyscallClass::kRecall || spec == nullptr) {
     return Recall(n.id, fmt::format("{}: {}", spec != nullptr ? spec->name : "unknown call", decision.reason));
   }
@@ -399,6 +403,11 @@ absl::Status Keeper::HandleBoth(const seccomp_notif& n, const SyscallSpec& spec,
       return HandleUmask(n, spec, args);
     case SYS_rt_sigaction:
       return HandleSigaction(n, args);
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+      return HandleSleep(n, spec, args);
+    case SYS_restart_syscall:
+      return restart_at_home_ ? ForwardSleep(n, spec, args) : Continue(n.id);
     case SYS_exit:
     case SYS_exit_group:
       return HandleExit(n, args);
@@ -572,6 +581,20 @@ absl::Status Keeper::HandleSigaction(const seccomp_notif& n, const SyscallArgs& 
     }
   }
   return Continue(n.id);
+}
+
+absl::Status Keeper::HandleSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {
+  if (!SleepsWithoutTrace(spec.nr, args)) return Continue(n.id);
+  return ForwardSleep(n, spec, args);
+}
+
+absl::Status Keeper::ForwardSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {
+  OMFS_ASSIGN_OR_RETURN(const auto rax, ForwardGuestCall(n, spec, args));
+  if (!rax) return absl::OkStatus();
+  restart_at_home_ = *rax == kRestartBlock || (spec.nr == SYS_restart_syscall && IsRestart(*rax));
+  if (!IsRestart(*rax)) return Reply(n.id, *rax);
+  // Never a kind that SA_RESTART would make start over after a handler.
+  return Reply(n.id, restart_at_home_ ? kRestartBlock : kRestartNoHand);
 }
 
 absl::Status Keeper::HandleExit(const seccomp_notif& n, const SyscallArgs& args) {

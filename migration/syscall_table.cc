@@ -168,6 +168,7 @@ constexpr std::string_view kBothPoll =
     "files here are always ready; all at home: forward; mixed: recall";
 constexpr std::string_view kBothIds =
     "at home first, then the guest's own ids likewise: they rule its file access";
+constexpr std::string_view kBothSleep = "a sleep that leaves nothing to go on from when interrupted: in the deputy; else here";
 constexpr std::string_view kBothSelf = "to itself: run here; to others: forward";
 constexpr std::string_view kBothCpu = "the guest's CPU time plus the deputy's up to the move";
 constexpr std::string_view kBothNumbers =
@@ -218,7 +219,7 @@ constexpr SyscallSpec kRows[] = {
     Row(32, "dup", kBoth, {fd}, kBothNumbers, kNewFd),
     Row(33, "dup2", kBoth, {fd, val}, kBothNumbers, kNewFd),
     Local(34, "pause"),
-    Local(35, "nanosleep"),
+    Row(35, "nanosleep", kBoth, {In(16), val}, kBothSleep),
     Row(36, "getitimer", kDeputy, {val, Out(32)}, kCpuTimer, 0, {}, AnyOf({Equals(0, 0)})),
     Row(37, "alarm", kDeputy, {val}),
     Row(38, "setitimer", kDeputy, {val, In(32), Out(32)}, kCpuTimer, 0, {}, AnyOf({Equals(0, 0)})),
@@ -418,7 +419,7 @@ constexpr SyscallSpec kRows[] = {
     Recall(216, "remap_file_pages", "maps the pages of a file out of order"),
     Row(217, "getdents64", kDfsa, {fd, OutBuf(2, LenType::kU32), val}),
     Local(218, "set_tid_address"),
-    Local(219, "restart_syscall"),
+    Row(219, "restart_syscall", kBoth, {}, kBothSleep),
     Recall(220, "semtimedop", kSysV),
     Row(221, "fadvise64", kDfsa, {fd, val, val, val}),
     Row(222, "timer_create", kDeputy, {val, In(64), Out(4)}, kCpuTimer, 0, {},
@@ -430,7 +431,7 @@ constexpr SyscallSpec kRows[] = {
     Row(227, "clock_settime", kDeputy, {val, In(16)}),
     Row(228, "clock_gettime", kBoth, {val, Out(16)}, kBothCpu, 0, WallClock(0)),
     Local(229, "clock_getres"),
-    Recall(230, "clock_nanosleep", kCpuTimer, WallClock(0)),
+    Row(230, "clock_nanosleep", kBoth, {val, val, In(16), val}, kCpuTimer, 0, {}, WallClock(0)),
     Row(231, "exit_group", kBoth, {val}, "the deputy ends with the same status"),
     Recall(232, "epoll_wait", kEpoll),
     Recall(233, "epoll_ctl", kEpoll),

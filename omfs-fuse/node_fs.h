@@ -21,6 +21,9 @@
 
 namespace omfs {
 
+// The handle that hex shows; false: it is none.
+bool FhFromHex(std::string_view hex, Fh* fh);
+
 class NodeFs : public FileSystem {
  public:
   // node: whose export is this connection's root directory; null if the root is not an owner's

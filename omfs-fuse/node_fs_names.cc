@@ -16,23 +16,6 @@ namespace {
 
 constexpr std::string_view kByHandle = ".omfs-fh:";
 
-bool ParseHex(std::string_view hex, Fh* fh) {
-  if (hex.size() != 2 * sizeof fh->raw) return false;
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  auto* bytes = reinterpret_cast<uint8_t*>(&fh->raw);
-  for (size_t i = 0; i < sizeof fh->raw; ++i) {
-    const int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    bytes[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return true;
-}
-
 AttrChange ChangeFrom(const struct stat& attr, int to_set) {
   AttrChange c;
   const auto take = [&](int fuse_bit, uint32_t bit) {
@@ -83,10 +66,27 @@ ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object
   return object.node->GetAttr(caller, object.fh, open);
 }
 
+bool FhFromHex(std::string_view hex, Fh* fh) {
+  if (hex.size() != 2 * sizeof fh->raw) return false;
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  auto* bytes = reinterpret_cast<uint8_t*>(&fh->raw);
+  for (size_t i = 0; i < sizeof fh->raw; ++i) {
+    const int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    bytes[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  return true;
+}
+
 ErrnoOr<Entry> NodeFs::LookupByHandle(const RequestIds& ids, NodeClient* node,
                                       std::string_view hex) {
   Fh fh;
-  if (ids.uid != 0 || !ParseHex(hex, &fh)) return Errno(ENOENT);
+  if (ids.uid != 0 || !FhFromHex(hex, &fh)) return Errno(ENOENT);
   ErrnoOr<omfs_attr> attr = node->GetAttr(CallerOf(ids), fh, nullptr);
   if (!attr.ok()) return attr.error();
   return Entry{fh, *attr};

@@ -24,6 +24,9 @@ struct HandleAttribute {
 static_assert(sizeof(HandleAttribute) == 72);
 constexpr uint16_t kMayBeLocked = 1;
 
+// Followed by a handle in hex, in the root: the path of the directory that has it, from the owner (ops/xattr.cc).
+constexpr std::string_view kPathAttribute = "trusted.omfs.path";
+
 // The kernel reads the old attributes with FS_IOC_FSGETXATTR before every FS_IOC_SETFLAGS. It is
 // answered from the flags that have a meaning in both; project ids and extent sizes do not cross
 // the wire and read as 0.
@@ -55,8 +58,13 @@ void NodeFs::GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t s
     const HandleAttribute value{Le16(object->node->node().value), Le16(locked ? kMayBeLocked : 0), 0, object->fh.raw};
     return r.Data(&value, sizeof value);
   }
+  std::string wanted = name;
+  if (ino == FUSE_ROOT_ID && wanted.starts_with(kPathAttribute) && wanted[kPathAttribute.size()] == ':') {
+    if (!FhFromHex(wanted.substr(kPathAttribute.size() + 1), &object->fh)) return r.Fail(ENODATA);
+    wanted.resize(kPathAttribute.size());
+  }
   std::vector<std::byte> buffer(std::min<size_t>(size, OMFS_XATTR_SIZE_MAX));
-  ErrnoOr<size_t> n = object->node->GetXattr(r.caller(), object->fh, name, buffer);
+  ErrnoOr<size_t> n = object->node->GetXattr(r.caller(), object->fh, wanted, buffer);
   if (!n.ok()) return r.Fail(n.error());
   if (size == 0) return r.XattrSize(*n);
   r.Data(buffer.data(), *n);

@@ -3,7 +3,10 @@
 // a caller that is not root has none of the capabilities that security.* and trusted.* ask for.
 //
 // The path /proc/self/fd/N leads to the object itself, also if it is a symbolic link.
+#include <limits.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "omfs/server/identity.h"
 #include "omfs/server/ops/ops.h"
@@ -24,13 +27,40 @@ OpResult Fetch(uint32_t room, Get get) {
   return ReplyWith(rep, std::move(value));
 }
 
+// The path of a directory from the export's root, for root at the clients: "/" and names. For those who know a directory by its
+// handle but must reach it by its names, as its place among them is part of what it is (a client's kernel has one entry for it).
+// True only at this moment; whoever uses it looks whether it led to the same handle. ENODATA for other objects.
+constexpr std::string_view kPathAttribute = "trusted.omfs.path";
+
+OpResult PathOf(Operation& op, const Credentials& caller, const Inode& inode, uint32_t room) {
+  if (caller.uid != 0 || op.services().root_squash || !S_ISDIR(inode.type())) return Errno(ENODATA);
+  struct stat st {};
+  if (fstat(inode.fd(), &st) != 0) return Errno::Last();
+  if (st.st_nlink == 0) return Errno(ENOENT);
+  std::string path(PATH_MAX, '\0');
+  const ssize_t n = readlink(FdPath(inode.fd()).c_str(), path.data(), path.size());
+  if (n < 0) return Errno::Last();
+  path.resize(static_cast<size_t>(n));
+  if (path.size() == PATH_MAX || path[0] != '/') return Errno(ENAMETOOLONG);
+  return Fetch(room, [&](char* to, size_t size) -> ssize_t {
+    if (size == 0) return static_cast<ssize_t>(path.size());
+    if (size < path.size()) {
+      errno = ERANGE;
+      return -1;
+    }
+    path.copy(to, path.size());
+    return static_cast<ssize_t>(path.size());
+  });
+}
+
 }  // namespace
 
 OpResult GetXattr(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
+  if (name == kPathAttribute) return PathOf(op, r.creds, *inode, Le32(r.fixed.size));
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   return Fetch(Le32(r.fixed.size), [&](char* to, size_t size) {
     return getxattr(FdPath(inode->fd()).c_str(), name.c_str(), to, size);
   });
