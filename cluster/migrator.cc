@@ -84,7 +84,10 @@ absl::Status Migrator::MigrateExclusively(pid_t pid, uint32_t node, const Proces
   if (away) {
     local::AgentCommand home;
     home.mutable_move_home();
-    OMFS_RETURN_IF_ERROR(agent->Command(home));
+    const absl::Status status = agent->Command(home);
+    // It may have been on its way home already, and its agent ended before reading the command.
+    const bool back = agent->ended() && agent->last().process().where() == config_.node.value;
+    if (!status.ok() && !back) return status;
     if (homeward) return absl::OkStatus();
     agent = agents_->FindDeputy(pid);  // it may have ended with its work done
   }

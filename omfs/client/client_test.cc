@@ -114,6 +114,34 @@ TEST_F(ClientTest, ReadsADirectoryInPages) {
   c->Close(kRoot, dir->open, 0);
 }
 
+TEST_F(ClientTest, ADirectoryReadFromItsEndCanBeReadFromItsBeginning) {
+  for (int i = 0; i < 50; ++i) std::ofstream(owner_->Path("entry" + std::to_string(i)));
+  auto c = NewClient();
+  auto all = c->Open(kRoot, RootOf(*c), O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(all.ok());
+  auto page = c->ReadDir(kRoot, all->open, 0, 65536, false);
+  ASSERT_TRUE(page.ok() && page->eof);
+  ASSERT_EQ(page->count, 52u);
+  uint64_t last = 0;
+  MetaReader in(page->entries);
+  for (uint32_t i = 0; i < page->count; ++i) {
+    omfs_dirent d;
+    ASSERT_TRUE(in.Pod(&d).ok());
+    ASSERT_TRUE(in.Bytes(d.name_len, "name").ok());
+    last = d.cookie;
+  }
+  auto dir = c->Open(kRoot, RootOf(*c), O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(dir.ok());
+  auto rest = c->ReadDir(kRoot, dir->open, last, 65536, false);
+  ASSERT_TRUE(rest.ok());
+  EXPECT_EQ(rest->count, 0u);
+  auto again = c->ReadDir(kRoot, dir->open, 0, 65536, false);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->count, 52u);
+  c->Close(kRoot, dir->open, 0);
+  c->Close(kRoot, all->open, 0);
+}
+
 TEST_F(ClientTest, AnOwnerThatIsNotThereIsDownAtOnce) {
   owner_->Stop();
   auto c = NewClient();

@@ -20,6 +20,7 @@ struct OpenFile {
   ScopedFd fd;
   uint32_t flags = 0;   // O_* as the client gave them
   std::mutex position;  // held where the description's offset is used: directories, appends
+  bool listed = false;  // a directory that entries have been read of; guarded by position
 
   bool readable() const;
   bool writable() const;

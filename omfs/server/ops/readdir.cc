@@ -93,10 +93,16 @@ OpResult ReadDir(Operation& op) {
 
   std::lock_guard lock(open->position);
   const int fd = open->fd.get();
+  alignas(KernelDirent) char raw[16 * 1024];
+  if (Le64(r.fixed.cookie) != 0 && !open->listed) {
+    // ext4 looks at the offset of a description's first getdents for where its hash tree begins: if that is the end, it stays at
+    // the end also after a seek to 0. A description that goes on where another one was has its first one here.
+    if (lseek(fd, 0, SEEK_SET) < 0 || syscall(SYS_getdents64, fd, raw, sizeof raw) < 0) return Errno::Last();
+  }
+  open->listed = true;
   if (lseek(fd, static_cast<off_t>(Le64(r.fixed.cookie)), SEEK_SET) < 0) return Errno::Last();
   // With attributes an entry takes about eight times the room the kernel needs for it: do not read
   // far ahead.
-  alignas(KernelDirent) char raw[16 * 1024];
   const size_t want = plus ? std::clamp<size_t>(limit / 8, 2048, sizeof raw) : sizeof raw;
   while (!eof && !full) {
     const long n = syscall(SYS_getdents64, fd, raw, want);
