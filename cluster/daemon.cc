@@ -7,6 +7,7 @@
 #include "cluster/control_client.h"
 #include "cluster/control_server.h"
 #include "cluster/files.h"
+#include "cluster/kernel_link.h"
 #include "cluster/local_client.h"
 #include "cluster/local_server.h"
 #include "cluster/migrator.h"
@@ -83,6 +84,7 @@ class Daemon::Impl {
         }));
     OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
     client_->StartPings();
+    if (KernelClientPresent()) kernel_ = std::make_unique<KernelClient>(tls_, config_.node, OtherNodes());
     local_ = LocalServer::Start(std::move(socket), socket_path,
                                 [this](const local::Request& request, const ucred& caller) {
                                   return Answer(request, caller);
@@ -93,6 +95,7 @@ class Daemon::Impl {
   void Stop() {
     // First what others wait for, then those who wait.
     if (agents_) agents_->Stop(kAgentsEnd);
+    kernel_.reset();
     if (client_) client_->Stop();
     if (local_) local_->Stop();
     if (control_) control_->Stop();
@@ -100,6 +103,14 @@ class Daemon::Impl {
   }
 
  private:
+  std::vector<NodeEntry> OtherNodes() const {
+    std::vector<NodeEntry> others;
+    for (const NodeEntry& n : config_.nodes) {
+      if (n.id != config_.node) others.push_back(n);
+    }
+    return others;
+  }
+
   local::Reply Answer(const local::Request& request, const ucred& caller) {
     local::Reply reply;
     switch (request.kind_case()) {
@@ -166,6 +177,7 @@ class Daemon::Impl {
   std::unique_ptr<Agents> agents_;
   std::unique_ptr<Migrator> migrator_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<KernelClient> kernel_;
   std::unique_ptr<LocalServer> local_;
 };
 

@@ -1,5 +1,5 @@
 // The node daemon's parts and the order they start and stop in: certificates, local socket's name, store, data server,
-// control plane (server and client), agents, local requests.
+// control plane (server and client), agents, local requests; and the kernel client's links when its module is loaded.
 #pragma once
 
 #include <memory>

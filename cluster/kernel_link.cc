@@ -19,7 +19,10 @@
 namespace omfs {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kConnectTimeoutMs = 5000;
+constexpr auto kHelloTimeout = std::chrono::seconds(5);
 constexpr auto kRetryInterval = std::chrono::seconds(1);
 constexpr uint32_t kSlots = 64;
 constexpr size_t kCarryBytes = 256 * 1024;
@@ -52,9 +55,25 @@ absl::Status SendHello(TlsStream& stream, NodeId self) {
   return stream.Write(parts);
 }
 
+// As TlsStream::ReadExact, but an owner that hangs must not keep this node from ending.
+absl::Status ReadWithin(TlsStream& stream, std::span<std::byte> buffer, Clock::time_point deadline) {
+  while (!buffer.empty()) {
+    OMFS_ASSIGN_OR_RETURN(const size_t n, stream.TryRead(buffer));
+    buffer = buffer.subspan(n);
+    if (n > 0) continue;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    pollfd p{stream.fd(), POLLIN, 0};
+    const int ready = left.count() > 0 ? poll(&p, 1, static_cast<int>(left.count())) : 0;
+    if (ready == 0) return Unavailable("HELLO is not answered");
+    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<omfs_hello_rep> ReceiveHello(TlsStream& stream) {
+  const auto deadline = Clock::now() + kHelloTimeout;
   std::array<std::byte, OMFS_HDR_SIZE> packed;
-  OMFS_RETURN_IF_ERROR(stream.ReadExact(packed));
+  OMFS_RETURN_IF_ERROR(ReadWithin(stream, packed, deadline));
   Header header;
   OMFS_RETURN_IF_ERROR(Header::Unpack(packed, &header));
   if (!header.reply() || header.op != OMFS_OP_HELLO) return InvalidArgument("no reply to HELLO");
@@ -63,7 +82,8 @@ absl::StatusOr<omfs_hello_rep> ReceiveHello(TlsStream& stream) {
   if (header.meta_len != sizeof rep || header.payload_len != 0) {
     return InvalidArgument("HELLO's reply is malformed");
   }
-  OMFS_RETURN_IF_ERROR(stream.ReadExact({reinterpret_cast<std::byte*>(&rep), sizeof rep}));
+  OMFS_RETURN_IF_ERROR(
+      ReadWithin(stream, {reinterpret_cast<std::byte*>(&rep), sizeof rep}, deadline));
   return rep;
 }
 

@@ -43,7 +43,7 @@ sigset_t BlockEndSignals() {
 }
 
 int Fail(const absl::Status& status) {
-  fprintf(stderr, "omfsd: %s\n", Text(status).c_str());
+  fprintf(stderr, "omfsd: %s\n", Printable(Text(status)).c_str());
   return 1;
 }
 

@@ -96,12 +96,12 @@ int Main(int argc, char** argv) {
   if (!options.ok()) {
     const bool help = options.status().code() == absl::StatusCode::kCancelled;
     fprintf(help ? stdout : stderr, help ? "%s" : "omfs-fuse: %s\n",
-            Text(options.status()).c_str());
+            help ? Text(options.status()).c_str() : Printable(Text(options.status())).c_str());
     return help ? 0 : 2;
   }
   absl::StatusOr<Prepared> prepared = Prepare(*options);
   if (!prepared.ok()) {
-    fprintf(stderr, "omfs-fuse: %s\n", Text(prepared.status()).c_str());
+    fprintf(stderr, "omfs-fuse: %s\n", Printable(Text(prepared.status())).c_str());
     return 1;
   }
   if (options->fake) return 0;
@@ -109,13 +109,13 @@ int Main(int argc, char** argv) {
   if (!options->foreground) {
     absl::StatusOr<Background> entered = Background::Enter();
     if (!entered.ok()) {
-      fprintf(stderr, "omfs-fuse: %s\n", Text(entered.status()).c_str());
+      fprintf(stderr, "omfs-fuse: %s\n", Printable(Text(entered.status())).c_str());
       return 1;
     }
     background.emplace(std::move(*entered));
   }
   if (absl::Status s = Serve(*options, *prepared, background ? &*background : nullptr); !s.ok()) {
-    const std::string line = "omfs-fuse: " + Text(s);
+    const std::string line = "omfs-fuse: " + Printable(Text(s));
     if (background) {
       background->Failed(line);
     } else {

@@ -158,27 +158,33 @@ static long omfs_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 	return -ENOTTY;
 }
 
-static int omfs_dev_release(struct inode *inode, struct file *file)
+/* Takes one of the device file's connections from it. Returns it, off the list, when no mount has it. */
+static struct omfs_conn *omfs_dev_take_orphan(struct file *file)
 {
-	struct omfs_conn *conn, *next;
-	LIST_HEAD(orphans);
+	struct omfs_conn *conn, *orphan = NULL;
 
 	mutex_lock(&omfs_conns_mutex);
-	list_for_each_entry_safe(conn, next, &omfs_conns, list) {
+	list_for_each_entry(conn, &omfs_conns, list) {
 		if (conn->dev_file != file)
 			continue;
 		conn->dev_file = NULL;
-		if (!conn->sb)
-			list_move_tail(&conn->list, &orphans);
+		if (conn->sb)
+			continue;
+		/* In the same breath: a mount being made must not adopt what is ended here. */
+		list_del_init(&conn->list);
+		orphan = conn;
+		break;
 	}
 	mutex_unlock(&omfs_conns_mutex);
+	return orphan;
+}
 
-	list_for_each_entry_safe(conn, next, &orphans, list) {
-		mutex_lock(&omfs_conns_mutex);
-		list_del_init(&conn->list);
-		mutex_unlock(&omfs_conns_mutex);
+static int omfs_dev_release(struct inode *inode, struct file *file)
+{
+	struct omfs_conn *conn;
+
+	while ((conn = omfs_dev_take_orphan(file)))
 		omfs_conn_end(conn);
-	}
 	return 0;
 }
 

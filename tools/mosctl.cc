@@ -187,6 +187,11 @@ int Main(int argc, char** argv) {
   for (const char* name : kLaterVerbs) {
     later.push_back(app.add_subcommand(name, "not in this version")->prefix_command());
   }
+  // CLI11 would only say that a verb is missing.
+  const auto known = [&](const CLI::App* verb) { return verb->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(known).empty()) {
+    return FailTool("mosctl", InvalidArgument("no verb \"{}\" (see mosctl --help)", argv[1]), 2);
+  }
   int exit_status = 0;
   if (!ParseArguments(&app, argc, argv, &exit_status)) return exit_status;
   for (CLI::App* verb : later) {

@@ -29,7 +29,7 @@ constexpr char kHelp[] =
     "      --help        this text\n";
 
 int Fail(const std::string& text, int status = kOwnFailure) {
-  fprintf(stderr, "mosrun: %s\n", text.c_str());
+  fprintf(stderr, "mosrun: %s\n", Printable(text).c_str());
   return status;
 }
 

@@ -60,8 +60,10 @@ jobs() {
   echo $((processors < memory ? processors : memory))
 }
 
-# build PRESET
+# build PRESET [ARGUMENTS OF cmake --build...]
 build() {
-  cmake --preset "$1" -Wno-dev >/dev/null
-  cmake --build --preset "$1" --parallel "$(jobs)"
+  local preset=$1
+  shift
+  cmake --preset "$preset" -Wno-dev >/dev/null
+  cmake --build --preset "$preset" --parallel "$(jobs)" "$@"
 }

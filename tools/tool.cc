@@ -8,7 +8,7 @@
 namespace omfs {
 
 int FailTool(const std::string& tool, const absl::Status& status, int exit_status) {
-  fprintf(stderr, "%s: %s\n", tool.c_str(), Text(status).c_str());
+  fprintf(stderr, "%s: %s\n", tool.c_str(), Printable(Text(status)).c_str());
   return exit_status;
 }
 
@@ -19,8 +19,8 @@ bool ParseArguments(CLI::App* app, int argc, char** argv, int* exit_status) {
   } catch (const CLI::Success& e) {
     *exit_status = app->exit(e);
   } catch (const CLI::ParseError& e) {
-    fprintf(stderr, "%s: %s (see %s --help)\n", app->get_name().c_str(), e.what(),
-            app->get_name().c_str());
+    fprintf(stderr, "%s: %s (see %s --help)\n", app->get_name().c_str(),
+            Printable(e.what()).c_str(), app->get_name().c_str());
     *exit_status = 2;
   }
   return false;
@@ -35,14 +35,6 @@ absl::StatusOr<uint32_t> NodeArgument(const Config& config, const std::string& t
   const NodeEntry* node = config.FindByName(text);
   if (node == nullptr) return InvalidArgument("no node \"{}\" in the node map", text);
   return static_cast<uint32_t>(node->id.value);
-}
-
-std::string Printable(const std::string& text) {
-  std::string out = text;
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return out;
 }
 
 absl::StatusOr<int32_t> PidArgument(const std::string& text) {

@@ -21,9 +21,6 @@ absl::StatusOr<Config> LoadToolConfig(const std::string& from);
 // A node by number or name; "home" gives 0.
 absl::StatusOr<uint32_t> NodeArgument(const Config& config, const std::string& text);
 
-// Text that came from a program, on one line and without anything that could steer the terminal.
-std::string Printable(const std::string& text);
-
 // A process number, 1 or more.
 absl::StatusOr<int32_t> PidArgument(const std::string& text);
 

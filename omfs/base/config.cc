@@ -1,13 +1,18 @@
 #include "omfs/base/config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <set>
 #include <sstream>
 
+#include "omfs/base/scoped_fd.h"
 #include "omfs/base/status.h"
 
 namespace omfs {
@@ -17,6 +22,13 @@ std::string Trim(const std::string& s) {
   const auto b = s.find_first_not_of(" \t\r");
   if (b == s.npos) return "";
   return s.substr(b, s.find_last_not_of(" \t\r") - b + 1);
+}
+
+// What looks like a key. A file of something else entirely is not quoted back.
+bool IsWord(const std::string& s) {
+  return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) {
+    return c < 0x80 && (std::isalnum(c) || c == '_' || c == '-' || c == '.');
+  });
 }
 
 template <typename T>
@@ -29,13 +41,18 @@ bool ParseNumber(const std::string& s, T min, T max, T* out) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path);
-  if (!in) return ErrnoStatus(errno ? errno : EIO, fmt::format("cannot read {}", path));
-  std::stringstream text;
-  text << in.rdbuf();
-  if (in.bad()) return ErrnoStatus(errno ? errno : EIO, fmt::format("cannot read {}", path));
-  return text.str();
+  const auto failed = [&] { return ErrnoStatus(errno, fmt::format("cannot read {}", path)); };
+  const ScopedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return failed();
+  std::string text;
+  char chunk[4096];
+  for (;;) {
+    const ssize_t n = read(fd.get(), chunk, sizeof chunk);
+    if (n == 0) return text;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed();
+    text.append(chunk, n);
+  }
 }
 
 }  // namespace
@@ -140,8 +157,10 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
     line = Trim(line.substr(0, line.find('#')));
     if (line.empty()) continue;
     const auto eq = line.find('=');
-    if (eq == line.npos) return InvalidArgument("{}:{}: want key = value", file_name, number);
     const std::string key = Trim(line.substr(0, eq));
+    if (eq == line.npos || !IsWord(key)) {
+      return InvalidArgument("{}:{}: want key = value", file_name, number);
+    }
     const std::string value = Trim(line.substr(eq + 1));
     const auto it = keys.find(key);
     if (it == keys.end()) return InvalidArgument("{}:{}: unknown key \"{}\"", file_name, number, key);

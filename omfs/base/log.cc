@@ -1,5 +1,7 @@
 #include "omfs/base/log.h"
 
+#include <algorithm>
+
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
@@ -32,7 +34,9 @@ absl::Status InitLogging(const std::string& program, const std::string& level,
 }
 
 std::string Quoted(std::string_view value) {
-  const bool plain = !value.empty() && value.find_first_of(" \t\n\"=\\") == value.npos;
+  const bool plain = !value.empty() && std::none_of(value.begin(), value.end(), [](unsigned char c) {
+    return c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f;
+  });
   if (plain) return std::string(value);
   std::string out = "\"";
   for (char c : value) {

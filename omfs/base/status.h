@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -34,6 +35,16 @@ absl::Status Internal(fmt::format_string<Args...> f, Args&&... args) {
 }
 
 inline std::string Text(const absl::Status& s) { return std::string(s.message()); }
+
+// Text that came from elsewhere - a file, a program, an argument - on one line and without anything that could steer
+// a terminal.
+inline std::string Printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return out;
+}
 
 }  // namespace omfs
 

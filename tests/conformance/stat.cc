@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 #include "observe.h"
 
 namespace conformance {
