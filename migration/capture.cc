@@ -157,11 +157,13 @@ absl::Status LeaveRestartableSequence(TracedTask& task) {
 
 absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, Image* image) {
   OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, task.GetRegs());
-  RestartInterruptedCall(&regs);
+  image->set_restart_at_home(MakePortable(&regs));
   image->set_registers(&regs, sizeof regs);
+  // Or it was about to be restarted, the registers set back to the instruction.
   uint16_t instruction = 0;
-  if (regs.rax == SYS_restart_syscall && task.Read(RemotePtr(regs.rip), BytesOf(&instruction)).ok()) {
-    image->set_restart_at_home(instruction == kSyscallInstruction);
+  if (regs.rax == SYS_restart_syscall && task.Read(RemotePtr(regs.rip), BytesOf(&instruction)).ok() &&
+      instruction == kSyscallInstruction) {
+    image->set_restart_at_home(true);
   }
   OMFS_ASSIGN_OR_RETURN(const auto xstate, task.GetXstate());
   image->set_xstate(xstate.data(), xstate.size());
@@ -206,24 +208,21 @@ bool SleepsWithoutTrace(uint64_t nr, const SyscallArgs& args) {
   return nr == SYS_clock_nanosleep && (args[1] & TIMER_ABSTIME) == 0 && args[3] == 0;
 }
 
-void RestartInterruptedCall(user_regs_struct* regs) {
-  if (static_cast<int64_t>(regs->orig_rax) < 0) return;
+bool MakePortable(user_regs_struct* regs) {
   const auto result = static_cast<int64_t>(regs->rax);
-  if (result == kRestartSys || result == kRestartNoIntr || result == kRestartNoHand || result == kRestartBlock) {
-    if (result == kRestartBlock) {
-      const SyscallArgs args = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
-      if (SleepsWithoutTrace(regs->orig_rax, args)) {
-        regs->orig_rax = SYS_restart_syscall;
-      } else if (regs->orig_rax == SYS_nanosleep) {
-        regs->rdi = regs->rsi;
-      } else if (regs->orig_rax == SYS_clock_nanosleep) {
-        regs->rdx = regs->r10;
-      }
-    }
-    regs->rax = regs->orig_rax;
-    regs->rip -= 2;
+  const bool in_call = static_cast<int64_t>(regs->orig_rax) >= 0;
+  if (!in_call || (result != kRestartSys && result != kRestartNoIntr && result != kRestartNoHand &&
+                   result != kRestartBlock)) {
+    regs->orig_rax = static_cast<uint64_t>(-1);
+    return false;
   }
-  regs->orig_rax = static_cast<uint64_t>(-1);
+  if (result != kRestartBlock) return false;
+  const SyscallArgs args = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+  if (regs->orig_rax == SYS_restart_syscall || SleepsWithoutTrace(regs->orig_rax, args)) return true;
+  if (regs->orig_rax == SYS_nanosleep) regs->rdi = regs->rsi;
+  if (regs->orig_rax == SYS_clock_nanosleep) regs->rdx = regs->r10;
+  regs->rax = static_cast<uint64_t>(kRestartNoHand);
+  return false;
 }
 
 }  // namespace omfs::migration

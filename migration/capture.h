@@ -17,13 +17,15 @@ absl::Status LeaveRestartableSequence(TracedTask& task);
 // the task; scratch: 4 KiB of its memory that may be overwritten.
 absl::Status CaptureState(TracedTask& task, RemotePtr site, RemotePtr scratch, Image* image);
 
-// Turns registers of a task stopped inside a system call into registers with which the call is issued anew.
+// Makes registers of a task stopped inside a system call such that the kernel where the task goes on can finish what the
+// kernel here has begun: -ERESTARTSYS and its relatives stay in rax, with the number in orig_rax. A task that is resumed from a
+// stop with them is on its way to a signal: if one with a handler waits, the call fails or starts over as it would have
+// here, else it is issued again.
 //
-// The kernel leaves -ERESTARTSYS/-NOINTR/-NOHAND in rax and would itself back up to the instruction. A call with a
-// restart block (-516: sleeps and waits with a relative timeout) cannot take its block along: sleeps go on with the
-// remaining time where the caller gave room for it; without room they become restart_syscall, which is always for the home
-// process to execute (see keeper.h); the others start over, so that they last at least as long as asked.
-void RestartInterruptedCall(user_regs_struct* regs);
+// A call with a restart block (-516: sleeps and waits with a relative timeout) cannot take its block along. A sleep with room for the
+// remaining time goes on with that; one without stays as it is and becomes restart_syscall, which is always for the home
+// process to execute (see keeper.h): true. The others start over, so that they last at least as long as asked.
+bool MakePortable(user_regs_struct* regs);
 
 // Whether the call is a relative sleep without a place for the remaining time.
 bool SleepsWithoutTrace(uint64_t nr, const SyscallArgs& args);

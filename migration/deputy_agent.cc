@@ -136,6 +136,10 @@ absl::Status DeputyAgent::Loop() {
     if (link_) {
       Frame f;
       auto got = link_->TryReceive(&f);
+      if (!got.ok() && die_signal_ != 0) {
+        link_.reset();  // the guest has died, and this process is about to, of the same signal
+        continue;
+      }
       if (!got.ok()) {
         GiveUp(fmt::format("link to node {} lost: {}", info_.where(), Text(got.status())));
         continue;
@@ -345,6 +349,8 @@ absl::Status DeputyAgent::MoveOut(const local::MoveTo& to) {
   OMFS_ASSIGN_OR_RETURN(const RemotePtr site, FindSyscallSite(*task_));
   OMFS_ASSIGN_OR_RETURN(const uint64_t base, FindHole({&maps}, DeputyBlob::kSize));
   Image image;
+  image.set_blob_start(base);
+  image.set_blob_end(base + DeputyBlob::kSize);
   const GuestStub::Found stub = GuestStub::Find(*task_, maps);
   std::vector<OwnRange> own;
   if (stub.base != 0) {
@@ -416,6 +422,9 @@ absl::Status DeputyAgent::MoveOut(const local::MoveTo& to) {
 }
 
 absl::Status DeputyAgent::Commit() {
+  // What came during the move is there before the guest runs, and finds it in the call that it interrupts.
+  for (const siginfo_t& s : held_) ForwardSignal(s);
+  held_.clear();
   LinkMessage go;
   go.mutable_go();
   if (absl::Status s = link_->SendMessage(go); !s.ok()) {
@@ -439,8 +448,6 @@ absl::Status DeputyAgent::Commit() {
   // Everything reaches the deputy, to be passed on: what is blocked waits in the guest.
   OMFS_RETURN_IF_ERROR(task_->SetSigmask(0));
   OMFS_RETURN_IF_ERROR(task_->Continue(0));
-  for (const siginfo_t& s : held_) ForwardSignal(s);
-  held_.clear();
   // The guest has these files open now.
   for (const int fd : moved_files_) {
     OMFS_RETURN_IF_ERROR(DeputyCall(SYS_close, {static_cast<uint64_t>(fd)}).status());

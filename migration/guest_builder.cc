@@ -270,6 +270,10 @@ absl::Status GuestBuilder::ClearMemory(RemoteCalls& calls) {
     m.inode = v.file();  // a mapped file, or none
     theirs.push_back(m);
   }
+  Mapping blob;
+  blob.start = image_.blob_start();
+  blob.end = image_.blob_end();
+  theirs.push_back(blob);
   stub_ = image_.stub();
   if (stub_ == 0) {
     OMFS_ASSIGN_OR_RETURN(stub_, GuestStub::ChooseBase({&theirs, &mine}));

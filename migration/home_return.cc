@@ -47,6 +47,11 @@ absl::Status HomeReturn::Begin() {
 }
 
 absl::Status HomeReturn::FitMappings() {
+  for (const Vma& v : image_.vmas()) {
+    if (v.start() < blob_.end && blob_.start < v.end()) {
+      return FailedPrecondition("the program has mapped {:#x}, which its deputy needs", blob_.start);
+    }
+  }
   OMFS_ASSIGN_OR_RETURN(std::vector<Mapping> maps, ReadMappings(calls_.task().pid()));
   std::erase_if(maps, [&](const Mapping& m) {
     const uint64_t stub = image_.stub();
@@ -190,7 +195,7 @@ absl::Status HomeReturn::RestoreDescriptors(DeputyBlob& blob, const std::string&
                              .status());
     OMFS_RETURN_IF_ERROR(task.Read(scratch, std::as_writable_bytes(std::span(pair))));
     ours.reset(static_cast<int>(syscall(SYS_pidfd_getfd, task.pidfd(), pair[1], 0)));
-    if (!ours) return ErrnoStatus(errno, "pidfd_getfd");
+    if (!ours) return ErrnoStatus(errno, fmt::format("pidfd_getfd of descriptor {} (of {}, {})", pair[1], pair[0], pair[1]));
     // Out of the way of the numbers that are to be restored.
     for (int& fd : pair) {
       OMFS_ASSIGN_OR_RETURN(const uint64_t high, calls_.Do("fcntl", SYS_fcntl,

@@ -114,9 +114,13 @@ absl::Status Keeper::Build() {
   LinkMessage ready;
   ready.mutable_ready();
   OMFS_RETURN_IF_ERROR(link_->SendMessage(ready));
-  OMFS_ASSIGN_OR_RETURN(const Frame f, link_->Receive());
-  OMFS_ASSIGN_OR_RETURN(const LinkMessage go, ParseMessage(f));
-  if (!go.has_go()) return Internal("expected the order to run");
+  for (;;) {
+    OMFS_ASSIGN_OR_RETURN(const Frame f, link_->Receive());
+    OMFS_ASSIGN_OR_RETURN(const LinkMessage go, ParseMessage(f));
+    if (go.has_go()) break;
+    if (!go.has_signal()) return Internal("expected the order to run");
+    OMFS_RETURN_IF_ERROR(OnMessage(go));
+  }
   return builder_->task().Continue(0);
 }
 

@@ -75,6 +75,7 @@ class Keeper {
   absl::Status HandleFcntl(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleChdir(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleFchdir(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
+  absl::Status HandleGetcwd(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleUmask(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleSigaction(const seccomp_notif& n, const SyscallArgs& args);
   absl::Status HandleSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);

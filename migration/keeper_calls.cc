@@ -399,6 +399,8 @@ absl::Status Keeper::HandleBoth(const seccomp_notif& n, const SyscallSpec& spec,
       return HandleChdir(n, spec, args);
     case SYS_fchdir:
       return HandleFchdir(n, spec, args);
+    case SYS_getcwd:
+      return HandleGetcwd(n, spec, args);
     case SYS_umask:
       return HandleUmask(n, spec, args);
     case SYS_rt_sigaction:
@@ -559,6 +561,23 @@ absl::Status Keeper::HandleFchdir(const seccomp_notif& n, const SyscallSpec& spe
   if (r.rax != 0) return Recall(n.id, "fchdir: the home cannot follow");
   cwd_here_ = true;
   return Continue(n.id);
+}
+
+absl::Status Keeper::HandleGetcwd(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {
+  if (!cwd_here_) return ForwardAndReply(n, spec, args);
+  // Inside the guest's root the path of the directory is that below /mfs.
+  const std::string path = LinkTarget(fmt::format("/proc/{}/cwd", builder_->task().pid()));
+  if (path.ends_with(" (deleted)")) {
+    struct stat st {};
+    if (stat(fmt::format("/proc/{}/cwd", builder_->task().pid()).c_str(), &st) != 0 || st.st_nlink == 0) {
+      return Reply(n.id, -ENOENT);
+    }
+  }
+  if (!path.starts_with(config_.mount_point) || path.size() >= PATH_MAX) return Recall(n.id, "getcwd: no path below /mfs");
+  const size_t size = path.size() + 1;
+  if (args[1] < size) return Reply(n.id, -ERANGE);
+  const Errno written = memory_->Write(args[0], std::span(reinterpret_cast<const uint8_t*>(path.c_str()), size));
+  return Reply(n.id, written.value != 0 ? -EFAULT : static_cast<int64_t>(size));
 }
 
 absl::Status Keeper::HandleUmask(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {

@@ -49,7 +49,7 @@ print(subprocess.run(["false"]).returncode)
 print("done")
 sys.stdin.readline()
 """],
-        output="1000\n999\n\n1\ndone\n", status=0, reason=("fork", "clone", "pipe")),
+        output="1000\n999\n\n1\ndone\n", status=0, reason=("fork", "clone", "pipe", "epoll")),
 }
 
 
