@@ -21,15 +21,21 @@ struct HandleXattr {
 };
 static_assert(sizeof(HandleXattr) == 72);
 
-}  // namespace
+constexpr char kHandleAttribute[] = "trusted.omfs.handle";
 
-ErrnoOr<Identity> IdentifyPath(const std::string& path) {
-  HandleXattr x{};
-  const ssize_t n = getxattr(path.c_str(), "trusted.omfs.handle", &x, sizeof x);
+// n: what getxattr(2) has returned.
+ErrnoOr<Identity> IdentityFrom(const HandleXattr& x, ssize_t n) {
   if (n < 0) return Errno::Last();
   if (n != sizeof x) return Errno(EPROTO);
   constexpr uint16_t kMayBeLocked = 1;
   return Identity{NodeId(le16toh(x.node)), x.handle, (le16toh(x.flags) & kMayBeLocked) != 0};
+}
+
+}  // namespace
+
+ErrnoOr<Identity> IdentifyPath(const std::string& path) {
+  HandleXattr x{};
+  return IdentityFrom(x, getxattr(path.c_str(), kHandleAttribute, &x, sizeof x));
 }
 
 ErrnoOr<ScopedFd> OpenThroughMfs(const Identity& id, const std::string& mfs, int flags) {
@@ -47,7 +53,9 @@ ErrnoOr<ScopedFd> OpenThroughMfs(const Identity& id, const std::string& mfs, int
       if (errno == ENOENT || errno == ENOTDIR) continue;
       return Errno::Last();
     }
-    const auto reached = IdentifyPath(fmt::format("/proc/self/fd/{}", fd.get()));
+    // Not by way of /proc, which is not there in the root of a guest.
+    HandleXattr x{};
+    const auto reached = IdentityFrom(x, fgetxattr(fd.get(), kHandleAttribute, &x, sizeof x));
     if (reached.ok() && memcmp(&reached->handle, &id.handle, sizeof id.handle) == 0) return fd;
   }
   ScopedFd fd(open((root + "/.omfs-fh:" + hex).c_str(), flags | O_CLOEXEC));

@@ -30,7 +30,7 @@ struct Identity {
 // object is not below /mfs.
 ErrnoOr<Identity> IdentifyPath(const std::string& path);
 
-// Opens the object through the mount of its owner below `mfs` (e.g. "/mfs"), close-on-exec. A directory is reached by its path, all
+// Opens the object through the mount of its owner below `mfs` (e.g. "/mfs"), close-on-exec; flags without O_PATH. A directory is reached by its path, all
 // else by its handle: ESTALE or ENOENT if it is gone.
 ErrnoOr<ScopedFd> OpenThroughMfs(const Identity& id, const std::string& mfs, int flags);
 

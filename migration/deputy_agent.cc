@@ -421,10 +421,31 @@ absl::Status DeputyAgent::MoveOut(const local::MoveTo& to) {
   return Commit();
 }
 
+absl::Status DeputyAgent::ForwardPending() {
+  struct {
+    uint64_t set;
+    timespec no_time;
+    siginfo_t info;
+  } wait{};
+  wait.set = ~(uint64_t{1} << (SIGTRAP - 1));
+  const RemotePtr at = blob_->data_base();
+  OMFS_RETURN_IF_ERROR(task_->Write(at, std::as_bytes(std::span(&wait, 1))));
+  RemoteCalls calls(&*task_, blob_->syscall_site());
+  for (;;) {
+    OMFS_ASSIGN_OR_RETURN(const int64_t signal,
+                          calls.Raw(SYS_rt_sigtimedwait, {at.value, at.value + offsetof(decltype(wait), info),
+                                                          at.value + offsetof(decltype(wait), no_time), 8}));
+    if (signal <= 0) return absl::OkStatus();  // EAGAIN: no more
+    OMFS_RETURN_IF_ERROR(task_->Read(at, std::as_writable_bytes(std::span(&wait, 1))));
+    ForwardSignal(wait.info);
+  }
+}
+
 absl::Status DeputyAgent::Commit() {
   // What came during the move is there before the guest runs, and finds it in the call that it interrupts.
   for (const siginfo_t& s : held_) ForwardSignal(s);
   held_.clear();
+  OMFS_RETURN_IF_ERROR(ForwardPending());
   LinkMessage go;
   go.mutable_go();
   if (absl::Status s = link_->SendMessage(go); !s.ok()) {

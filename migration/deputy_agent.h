@@ -65,6 +65,8 @@ class DeputyAgent {
   absl::Status MoveOut(const local::MoveTo& to);
   // Stops the process where a move can begin.
   absl::Status StopForMove();
+  // Takes the signals that wait in the stopped process and passes them on.
+  absl::Status ForwardPending();
   absl::Status CheckMovable();
   absl::Status Commit();
   absl::Status TakeHome(const LinkMessage& first);

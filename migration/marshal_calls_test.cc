@@ -323,6 +323,11 @@ TEST_F(MarshalTest, SetsTimersAndCounters) {
   EXPECT_GE(old.it_value.tv_sec, 900);
   EXPECT_NE(RecallReason(SYS_setitimer, Args(ITIMER_PROF, &timer, &old)), "");
   EXPECT_GT(Forward(SYS_alarm, Args(0)), 0);
+  const timespec moment{0, 1000}, none_such{0, -1};
+  EXPECT_EQ(Forward(SYS_nanosleep, Args(&moment, nullptr)), 0);
+  EXPECT_EQ(Forward(SYS_nanosleep, Args(&none_such, nullptr)), -EINVAL);
+  EXPECT_EQ(Forward(SYS_clock_nanosleep, Args(CLOCK_MONOTONIC, 0, &moment, nullptr)), 0);
+  EXPECT_NE(RecallReason(SYS_clock_nanosleep, Args(CLOCK_PROCESS_CPUTIME_ID, 0, &moment, nullptr)), "");
   sigevent none{};
   none.sigev_notify = SIGEV_NONE;
   int id = -1;

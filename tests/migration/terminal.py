@@ -57,7 +57,9 @@ class Terminal:
                 raise node.Failure(f"waited for {pattern!r}, the terminal shows {self.seen[-400:]!r}")
             ready, _, _ = select.select([self.fd], [], [], 0.2)
             if ready:
-                self.seen += os.read(self.fd, 65536).decode(errors="replace").replace("\r\n", "\n")
+                text = os.read(self.fd, 65536).decode(errors="replace")
+                # The end of a line may come in two parts.
+                self.seen = self.seen[:-1] + (self.seen[-1:] + text).replace("\r\n", "\n")
 
     def run(self, command):
         """Runs a command to its end. Returns its output and its exit status."""
