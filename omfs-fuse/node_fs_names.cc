@@ -125,11 +125,18 @@ void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
                      fuse_file_info* fi) {
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
-  const AttrChange change = ChangeFrom(*attr, to_set);
+  AttrChange change = ChangeFrom(*attr, to_set);
   const RemoteOpenRef open = fi != nullptr ? FileHandle::Of(fi)->open : nullptr;
-  ErrnoOr<omfs_attr> result = change.valid == 0
-                                  ? Attributes(r.caller(), *object)
-                                  : object->node->SetAttr(r.caller(), object->fh, open, change);
+  // A change of nothing is chown(-1, -1), or the loss of set-id bits before a write: FUSE tells neither from the other. For the
+  // owner of the object both mean the first; for others the first is refused (which only here is not told) and the second
+  // follows from the write itself.
+  const bool nothing = change.valid == 0;
+  if (nothing) {
+    change.valid = OMFS_SET_UID | OMFS_SET_GID;
+    change.uid = change.gid = ~0u;
+  }
+  ErrnoOr<omfs_attr> result = object->node->SetAttr(r.caller(), object->fh, open, change);
+  if (nothing && !result.ok()) result = Attributes(r.caller(), *object);
   if (!result.ok()) return r.Fail(result.error());
   r.Attr(StatFrom(*result), 0);
 }
