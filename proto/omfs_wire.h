@@ -73,9 +73,43 @@ struct omfs_hdr {
 	__le64 hlc;         /* sender's hybrid logical clock: ns since 1970 in the upper 48 bits' grain,
 			     * logical counter in the low 16 bits */
 	__le32 crc;
-	__le32 reserved0;   /* 0 */
-	__le64 reserved1;   /* 0 */
+	__le32 caps;        /* OMFS_CAPS(object, directory): request: wanted; reply: held, and this reply's
+			     * facts may be cached under them */
+	__le64 cap_seq;     /* reply, recall: see "Caps" below; 0 in requests */
 } __attribute__((__packed__));
+
+/*
+ * Caps: revocable rights to cache, per object and client.  What a request is about is its object; LOOKUP
+ * and the operations that make or remove a name also have a directory.
+ *
+ *   OMFS_CAP_A  mode, owner, extended attributes, ACLs
+ *   OMFS_CAP_L  link count; of a directory: its entries, missing ones included, and its size and times
+ *   OMFS_CAP_F  data, size and times
+ *   OMFS_CAP_W  alone to have the data: may delay writes.  Only together with F
+ *
+ * A client that wants none (older ones, the kernel client so far) sends 0 and caches nothing.  Grants are
+ * made only to a session that has a recall connection: one whose HELLO asked for and got
+ * OMFS_FEATURE_RECALLS.  On it the owner sends requests (OMFS_F_SERVER, op RECALL) and the client only
+ * replies; everything else goes over the session's other connections.
+ *
+ * Numbers.  The owner numbers grants, changes and recalls in one sequence (per epoch).  A fact in a reply
+ * with caps has the reply's number.  A recall, or the reply to an operation that changed something, makes
+ * every fact with a lower number about what it changed worthless, also one that arrives later: that is how
+ * a client tells when the two overtake each other.
+ *
+ * A recall takes caps away (OMFS_RECALL_DROP), or tells that one entry of a directory, and with it the
+ * directory's size and times, will change while the caps stay (OMFS_RECALL_ENTRY).  The client answers when
+ * nothing it caches contradicts the recall any more and what it delayed is written; until then the
+ * operation that needs it waits at the owner.  A client that does not answer within the lease is fenced: its
+ * session ends.
+ */
+#define OMFS_CAP_A 0x1U
+#define OMFS_CAP_L 0x2U
+#define OMFS_CAP_F 0x4U
+#define OMFS_CAP_W 0x8U
+#define OMFS_CAP_ALL 0xfU
+#define OMFS_CAP_MUST 0x8000U /* request: F is needed, wait until it can be had */
+#define OMFS_CAPS(object, dir) ((object) | (dir) << 16)
 
 enum omfs_op {
 	OMFS_OP_HELLO = 1,      /* make or resume a session; gives the export's root */
@@ -111,6 +145,8 @@ enum omfs_op {
 	OMFS_OP_SETLK = 61,     /* POSIX, OFD and flock locks; waits when asked to */
 	OMFS_OP_CANCEL = 62,    /* interrupt a waiting request of this session */
 	OMFS_OP_FLAGS = 63,     /* FS_IOC_GETFLAGS / FS_IOC_SETFLAGS */
+	OMFS_OP_RECALL = 70,    /* owner to client, see "Caps" */
+	OMFS_OP_RELEASE = 71,   /* client gives caps back unasked */
 };
 
 /*
@@ -153,7 +189,7 @@ struct omfs_attr {
 	__le64 change;      /* owner's change counter of the inode; equal means unchanged */
 } __attribute__((__packed__));
 
-/* First in every request's metadata but HELLO, PING, BYE and CANCEL. */
+/* First in every request's metadata but HELLO, PING, BYE, CANCEL, RECALL and RELEASE. */
 struct omfs_creds {
 	__le32 uid;         /* fsuid of the caller */
 	__le32 gid;         /* fsgid */
@@ -174,6 +210,8 @@ struct omfs_hello_req {
 } __attribute__((__packed__));
 
 #define OMFS_FEATURE_CRC 0x1U
+#define OMFS_FEATURE_RECALLS 0x2U /* this connection carries the owner's recalls */
+#define OMFS_FEATURE_CAPS 0x4U    /* reply: the owner grants caps and knows RELEASE */
 
 struct omfs_hello_rep {
 	__le64 session;
@@ -297,6 +335,7 @@ struct omfs_read_req {
 
 #define OMFS_WRITE_APPEND 0x1U
 #define OMFS_WRITE_DSYNC 0x2U
+#define OMFS_WRITE_OWED 0x4U  /* delayed under a cap that the owner takes back: does not wait for other clients */
 struct omfs_write_req {
 	__le64 open_id;
 	__le64 offset;      /* not used with APPEND */
@@ -332,6 +371,7 @@ struct omfs_readdir_rep { __le32 count; __le32 eof; } __attribute__((__packed__)
  * OMFS_DIRENT_ENTRY is set.  "." and ".." are included, without omfs_entry_rep.
  */
 #define OMFS_DIRENT_ENTRY 0x1U
+#define OMFS_DIRENT_CAPS 0x2U /* A, L and F of the entry are held, numbered as the reply */
 struct omfs_dirent {
 	__le64 ino;
 	__le64 cookie;      /* continue after this entry */
@@ -368,6 +408,32 @@ struct omfs_lock_req {
 	struct omfs_lock lock;
 } __attribute__((__packed__));
 struct omfs_lock_rep { struct omfs_lock lock; } __attribute__((__packed__)); /* GETLK */
+
+/* ---- caps ---- */
+#define OMFS_RECALL_DROP 0x1U
+#define OMFS_RECALL_ENTRY 0x2U
+struct omfs_recall_req {
+	struct omfs_fh fh;
+	__le32 kind;        /* one of OMFS_RECALL_* */
+	__le32 caps;        /* DROP: to be given up */
+	__le32 name_len;    /* ENTRY: the name follows, else 0 */
+	__le32 reserved;
+} __attribute__((__packed__));
+/* reply: empty, with the recall's slot and sequence */
+
+/* RELEASE: payload = packed omfs_release; only what was granted up to seq is given back. */
+#define OMFS_RELEASE_MAX 1024
+struct omfs_release {
+	struct omfs_fh fh;
+	__le64 seq;
+} __attribute__((__packed__));
+
+/*
+ * The reply to UNLINK and RENAME, if the request wanted caps on a directory: the object that lost the name
+ * (UNLINK), or was moved and was replaced or exchanged (RENAME).  A handle of length 0: there was none.
+ */
+struct omfs_unlink_rep { struct omfs_fh removed; } __attribute__((__packed__));
+struct omfs_rename_rep { struct omfs_fh moved; struct omfs_fh replaced; } __attribute__((__packed__));
 
 struct omfs_cancel_req { __le16 slot; __le16 reserved; __le32 sequence; } __attribute__((__packed__));
 

@@ -29,7 +29,7 @@ absl::Status Connection::Receive(Message* message) {
   if (absl::Status s = stream_->ReadExact(std::span(raw).subspan(1)); !s.ok()) return truncated(s);
   Header& h = message->header;
   OMFS_RETURN_IF_ERROR(Header::Unpack(raw, &h));
-  if (h.reply()) return InvalidArgument("a reply where a request is due");
+  if (h.reply() && !carries_recalls_) return InvalidArgument("a reply where a request is due");
   if (h.payload_len > MaxPayload(h.op)) {
     return InvalidArgument("{} with {} bytes of payload", OpName(h.op), h.payload_len);
   }
@@ -48,7 +48,7 @@ absl::Status Connection::Receive(Message* message) {
 void Connection::Send(const Header& header, std::span<const std::byte> meta,
                       std::span<const std::byte> payload) {
   Header h = header;
-  h.flags |= OMFS_F_REPLY;
+  if ((h.flags & OMFS_F_SERVER) == 0) h.flags |= OMFS_F_REPLY;
   h.meta_len = static_cast<uint32_t>(meta.size());
   h.payload_len = static_cast<uint32_t>(payload.size());
   h.hlc = clock_->Now();

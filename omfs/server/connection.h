@@ -1,6 +1,7 @@
 // One connection of a client: messages in, messages out.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -38,7 +39,7 @@ class Connection {
   // Memory is bounded by the protocol's limits.
   absl::Status Receive(Message* message);
 
-  // Writes a reply; thread-safe. A connection that fails is closed: the client will come back for
+  // Writes a reply, or with OMFS_F_SERVER a request; thread-safe. A connection that fails is closed: the client will come back for
   // the reply.
   void Send(const Header& header, std::span<const std::byte> meta,
             std::span<const std::byte> payload);
@@ -51,6 +52,9 @@ class Connection {
   // The session it serves, set by its HELLO; nullptr before.
   std::shared_ptr<Session> session() const;
   void set_session(std::shared_ptr<Session> session);
+  // Set by a HELLO with OMFS_FEATURE_RECALLS, before anything else comes.
+  bool carries_recalls() const { return carries_recalls_; }
+  void set_carries_recalls() { carries_recalls_ = true; }
 
   std::chrono::steady_clock::time_point accepted() const { return accepted_; }
 
@@ -59,6 +63,7 @@ class Connection {
   const std::string address_;
   HybridClock* const clock_;
   const std::chrono::steady_clock::time_point accepted_ = std::chrono::steady_clock::now();
+  std::atomic<bool> carries_recalls_{false};
   mutable std::mutex mutex_;
   std::shared_ptr<Session> session_;  // guarded by mutex_
 };

@@ -9,6 +9,7 @@
 #include "omfs/server/identity.h"
 #include "omfs/server/listener.h"
 #include "omfs/server/lock_table.h"
+#include "omfs/wire/request.h"
 
 // Shutting down goes against the way of a request: first no more requests come in, then those under
 // way are finished (those that wait for locks are given up), then the connections close, then the
@@ -30,12 +31,14 @@ class DataServer::Impl {
         store_(std::move(store)),
         tree_(std::move(tree)),
         locks_([this](const omfs_fh& object) { lock_waiters_.Wake(object); }),
-        services_{*tree_, locks_, lock_waiters_, config_.root_squash},
+        caps_([this](const CapRecall& recall) { SendRecall(recall); }),
+        services_{*tree_, locks_, lock_waiters_, caps_, config_.root_squash,
+                  [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); }},
         sessions_(store_.get(), std::chrono::milliseconds(config_.lease_ms),
                   [this](Session& s) { OnSessionEnd(s); }),
         workers_(kWorkers),
         dispatcher_(services_, &sessions_, store_.get(), &workers_),
-        greeting_(&config_, store_->epoch(), tree_.get(), &sessions_),
+        greeting_(&config_, store_->epoch(), tree_.get(), &sessions_, &caps_),
         listener_(std::move(tls), &greeting_, &dispatcher_, &clock_) {}
 
   ~Impl() { Stop(); }
@@ -73,7 +76,26 @@ class DataServer::Impl {
   uint16_t port() const { return listener_.port(); }
 
  private:
+  void SendRecall(const CapRecall& recall) {
+    const std::shared_ptr<Session> session = sessions_.Find(recall.session);
+    const std::shared_ptr<Connection> connection = session != nullptr ? session->recalls() : nullptr;
+    if (connection == nullptr) return;  // sent when there is one (CapTable::Reconnected)
+    omfs_recall_req req{};
+    req.fh = recall.object;
+    req.kind = Le32(recall.kind);
+    req.caps = Le32(recall.caps);
+    MetaWriter meta;
+    EncodeRequest(OMFS_OP_RECALL, {}, req, &meta, recall.entry);
+    Header h;
+    h.op = OMFS_OP_RECALL;
+    h.flags = OMFS_F_SERVER;
+    h.session = recall.session.value;
+    h.cap_seq = recall.seq;
+    connection->Send(h, meta.bytes(), {});
+  }
+
   void OnSessionEnd(Session& session) {
+    caps_.EndSession(session.id());
     lock_waiters_.EndSession(session.id());
     locks_.EndSession(session.id());
   }
@@ -86,6 +108,14 @@ class DataServer::Impl {
     while (!tick_.wait_for(lock, interval, [this] { return stopping_; })) {
       lock.unlock();
       sessions_.Expire();
+      // Whoever lives but leaves a recall unanswered does not keep others waiting either.
+      for (const SessionId id : caps_.Overdue(std::chrono::milliseconds(config_.lease_ms))) {
+        const std::shared_ptr<Session> session = sessions_.Find(id);
+        if (session == nullptr) continue;
+        SPDLOG_WARN("a recall was not answered within the lease, session ended: node={} session={}",
+                    session->client().node.value, id.value);
+        sessions_.End(session);
+      }
       listener_.Sweep();
       tree_->Sweep();
       lock.lock();
@@ -98,6 +128,7 @@ class DataServer::Impl {
   HybridClock clock_;
   LockWaiters lock_waiters_;
   LockTable locks_;
+  CapTable caps_;
   Services services_;
   SessionTable sessions_;
   WorkerPool workers_;

@@ -89,6 +89,10 @@ Entry EntryOf(uint16_t op) {
       return {ops::SetLk};
     case OMFS_OP_FLAGS:
       return {ops::Flags, true};
+    case OMFS_OP_RELEASE:
+      return {ops::Release};
+    case OMFS_OP_RECALL:  // the other way
+      return {};
   }
   return {};
 }
@@ -131,6 +135,15 @@ Dispatcher::Dispatcher(Services& services, SessionTable* sessions, Store* store,
 absl::Status Dispatcher::Handle(const std::shared_ptr<Connection>& connection, Message message) {
   const std::shared_ptr<Session> session = connection->session();
   const Header& h = message.header;
+  if (connection->carries_recalls()) {
+    if (!h.reply() || h.op != OMFS_OP_RECALL || h.session != session->id().value) {
+      return InvalidArgument("{} on a connection for recalls", OpName(h.op));
+    }
+    session->Touch();
+    services_.caps.Answer(session->id(), h.cap_seq);
+    return absl::OkStatus();
+  }
+  if (h.reply()) return InvalidArgument("a reply where a request is due");
   if (h.op == OMFS_OP_HELLO) return InvalidArgument("a second HELLO");
   if (h.session != session->id().value) {
     return InvalidArgument("session {} on a connection of session {}", h.session,
@@ -146,6 +159,7 @@ absl::Status Dispatcher::Handle(const std::shared_ptr<Connection>& connection, M
       Header reply = h;
       reply.flags = (h.flags & OMFS_F_CRC) | OMFS_F_REPLAY;
       reply.status = admission.status;
+      reply.caps = 0;  // what was granted then may have been recalled since
       reply.credits = static_cast<uint16_t>(session->slot_count());
       connection->Send(reply, admission.meta, {});
       return absl::OkStatus();
@@ -164,17 +178,18 @@ void Dispatcher::Start(const OperationRef& op, const std::optional<SlotRecord>& 
     Complete(op, ENOSYS, {});
     return;
   }
-  if (intent) {
-    if (auto concluded = ConcludeIntent(*op, *intent)) {
-      Conclude(op, std::move(*concluded));
-      return;
-    }
-  }
-  if (Durable(op->header()) && !Record(op, false, 0, {})) return;
+  op->set_intent(intent);
+  if (!intent && Durable(op->header()) && !Record(op, false, 0, {})) return;
   Run(op);
 }
 
-void Dispatcher::Run(const OperationRef& op) { Conclude(op, EntryOf(op->header().op).run(*op)); }
+void Dispatcher::Run(const OperationRef& op) {
+  op->Restart();
+  if (op->intent()) {
+    if (auto concluded = ConcludeIntent(*op, *op->intent())) return Conclude(op, std::move(*concluded));
+  }
+  Conclude(op, EntryOf(op->header().op).run(*op));
+}
 
 void Dispatcher::RunOnWorker(const OperationRef& op) {
   op->AllowBlocking();
@@ -190,9 +205,10 @@ void Dispatcher::Conclude(const OperationRef& op, OpResult result) {
     services_.lock_waiters.Park(op, std::move(parked->inode));
   } else if (const auto* malformed = std::get_if<absl::Status>(&result)) {
     CloseAsMalformed(op, *malformed);
-  } else {
+  } else if (std::holds_alternative<WouldBlock>(result)) {
     RunOnWorker(op);
   }
+  // Recalling: another thread may be running it already.
 }
 
 bool Dispatcher::TryAgain(const OperationRef& op) {
@@ -227,6 +243,7 @@ bool Dispatcher::Record(const OperationRef& op, bool done, uint32_t status,
     const auto connection = op->session().Finish(h, false, 0, 0, {});
     Header reply = h;
     reply.flags = h.flags & OMFS_F_CRC;
+    reply.caps = 0;
     reply.status = EIO;
     if (connection != nullptr) connection->Send(reply, {}, {});
   }
@@ -236,6 +253,7 @@ bool Dispatcher::Record(const OperationRef& op, bool done, uint32_t status,
 void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& reply) {
   const Header& h = op->header();
   Session& session = op->session();
+  op->ReleaseClaims();
   const bool keep = IsNonIdempotent(h.op);
   const std::vector<std::byte> kept = keep ? MetaToKeep(h, reply) : std::vector<std::byte>();
   // That the reply could not be recorded concerns only what a restarted daemon would know.
@@ -252,6 +270,8 @@ void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& 
     out.flags = h.flags & OMFS_F_CRC;
     out.status = status;
     out.credits = static_cast<uint16_t>(session.slot_count());
+    out.caps = op->granted_caps();
+    out.cap_seq = op->cap_seq();
     connection->Send(out, reply.meta, reply.payload.span());
   }
   if (bye) sessions_->End(op->session_ref());

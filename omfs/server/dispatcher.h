@@ -27,6 +27,8 @@ class Dispatcher {
   // For LockWaiters.
   bool TryAgain(const std::shared_ptr<Operation>& op);
   void GiveUp(const std::shared_ptr<Operation>& op, Errno error);
+  // For Services::resume.
+  void Resume(const std::shared_ptr<Operation>& op) { Run(op); }
 
  private:
   using OperationRef = std::shared_ptr<Operation>;

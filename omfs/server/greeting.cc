@@ -53,11 +53,14 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
   hello.client.session = SessionId{h.session};
   hello.slots = Le32(r.fixed.slots);
   hello.sequence = h.sequence;
+  const bool for_recalls = (Le32(r.fixed.features) & OMFS_FEATURE_RECALLS) != 0;
+  hello.must_exist = for_recalls;
   const auto welcome = sessions_->Greet(hello);
   if (!welcome.ok()) {
-    Refuse(*connection, h, EIO);
+    Refuse(*connection, h, absl::IsNotFound(welcome.status()) ? ESTALE : EIO);
     return welcome.status();
   }
+  if (for_recalls) connection->set_carries_recalls();
   connection->set_session(welcome->session);
   welcome->session->Attach(connection);
 
@@ -66,14 +69,16 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
     Refuse(*connection, h, static_cast<uint32_t>(root.error().value));
     return ErrnoStatus(root.error().value, "the export's root");
   }
-  SPDLOG_INFO("session {}: {} session={} slots={}", welcome->resumed ? "resumed" : "made",
-              connection->Name(), welcome->session->id().value, welcome->session->slot_count());
+  SPDLOG_INFO("session {}: {} session={} slots={}{}", welcome->resumed ? "resumed" : "made",
+              connection->Name(), welcome->session->id().value, welcome->session->slot_count(),
+              for_recalls ? " recalls" : "");
   omfs_hello_rep rep{};
   rep.session = Le64(welcome->session->id().value);
   rep.epoch = Le64(epoch_);
   rep.version = Le16(std::min<uint16_t>(OMFS_VERSION, newest));
   rep.node = Le16(config_->node.value);
-  rep.features = Le32(Le32(r.fixed.features) & OMFS_FEATURE_CRC);
+  rep.features =
+      Le32((Le32(r.fixed.features) & (OMFS_FEATURE_CRC | OMFS_FEATURE_RECALLS)) | OMFS_FEATURE_CAPS);
   rep.slots = Le32(welcome->session->slot_count());
   rep.lease_ms = Le32(config_->lease_ms);
   rep.max_payload = Le32(OMFS_MAX_PAYLOAD);
@@ -85,6 +90,11 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
   out.session = welcome->session->id().value;
   out.credits = static_cast<uint16_t>(welcome->session->slot_count());
   connection->Send(out, std::as_bytes(std::span(&rep, 1)), {});
+  // Only now: recalls may follow at once.
+  if (for_recalls) {
+    welcome->session->AttachRecalls(connection);
+    caps_->Reconnected(welcome->session->id());
+  }
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "omfs/base/config.h"
+#include "omfs/server/cap_table.h"
 #include "omfs/server/connection.h"
 #include "omfs/server/export.h"
 #include "omfs/server/session_table.h"
@@ -12,8 +13,8 @@ namespace omfs {
 class Greeting {
  public:
   // All outlive it.
-  Greeting(const Config* config, uint64_t epoch, Export* tree, SessionTable* sessions)
-      : config_(config), epoch_(epoch), tree_(tree), sessions_(sessions) {}
+  Greeting(const Config* config, uint64_t epoch, Export* tree, SessionTable* sessions, CapTable* caps)
+      : config_(config), epoch_(epoch), tree_(tree), sessions_(sessions), caps_(caps) {}
 
   // Answers the first request of a connection. An error: the connection is to be closed, the
   // message says why (the client may have been told by a status, too).
@@ -27,6 +28,7 @@ class Greeting {
   const uint64_t epoch_;
   Export* const tree_;
   SessionTable* const sessions_;
+  CapTable* const caps_;
 };
 
 }  // namespace omfs

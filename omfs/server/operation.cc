@@ -33,6 +33,55 @@ Errno Operation::ActAs(const Credentials& creds) const {
   return ThreadIdentity::Become(squashed);
 }
 
+std::function<void()> Operation::Resumption() {
+  return [self = shared_from_this()] { self->services_.resume(self); };
+}
+
+bool Operation::Claim(std::vector<CapClaim> claims) {
+  if (!ticket_) ticket_ = std::make_unique<CapTable::Ticket>(&services_.caps);
+  return services_.caps.Claim(ticket_.get(), session_->id(), std::move(claims), Resumption()) == CapTable::Verdict::kGo;
+}
+
+void Operation::Changed() {
+  if (ticket_) services_.caps.Release(ticket_.get());
+  granted_caps_ = 0;
+  cap_seq_ = services_.caps.NextSeq();
+}
+
+void Operation::Grant(const omfs_fh& object, uint32_t wanted, std::string_view entry, int shift) {
+  if (wanted == 0) return;
+  const CapGrant grant = services_.caps.Grant(session_->id(), object, wanted, entry, cap_seq_);
+  granted_caps_ |= grant.caps << shift;
+  cap_seq_ = grant.seq;
+}
+
+void Operation::GrantObject(const omfs_fh& object) {
+  Grant(object, header_.object_caps() & OMFS_CAP_ALL, {}, 0);
+}
+
+void Operation::GrantEntry(const omfs_fh& dir, std::string_view entry) { Grant(dir, header_.dir_caps(), entry, 16); }
+
+bool Operation::GrantListed(const omfs_fh& object) {
+  constexpr uint32_t kAll = OMFS_CAP_A | OMFS_CAP_L | OMFS_CAP_F;
+  if (header_.object_caps() == 0) return false;
+  return services_.caps.Grant(session_->id(), object, kAll, {}, cap_seq_).caps == kAll;
+}
+
+bool Operation::OthersHold(const omfs_fh& object, uint32_t caps) const {
+  return services_.caps.OthersHold(session_->id(), object, caps);
+}
+
+bool Operation::AcquireData(const omfs_fh& object) {
+  if (!ticket_) ticket_ = std::make_unique<CapTable::Ticket>(&services_.caps);
+  CapGrant grant;
+  if (services_.caps.Acquire(ticket_.get(), session_->id(), object, Resumption(), &grant) == CapTable::Verdict::kWait) {
+    return false;
+  }
+  granted_caps_ |= grant.caps;
+  cap_seq_ = grant.seq;
+  return true;
+}
+
 ErrnoOr<OpenRef> Operation::FindOpen(uint64_t wire_id) const {
   OpenRef open = session_->opens().Find(OpenId{Le64(wire_id)});
   if (open == nullptr) return Errno(ESTALE);

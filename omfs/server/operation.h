@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -12,8 +14,10 @@
 #include "omfs/base/errno_or.h"
 #include "omfs/base/status.h"
 #include "omfs/server/buffer.h"
+#include "omfs/server/cap_table.h"
 #include "omfs/server/export.h"
 #include "omfs/server/open_table.h"
+#include "omfs/store/store.h"
 #include "omfs/wire/endian.h"
 #include "omfs/wire/header.h"
 #include "omfs/wire/request.h"
@@ -22,6 +26,7 @@ namespace omfs {
 
 class LockTable;
 class LockWaiters;
+class Operation;
 class Session;
 
 // What operations work on; one per server. The members outlive every operation.
@@ -29,7 +34,10 @@ struct Services {
   Export& tree;
   LockTable& locks;
   LockWaiters& lock_waiters;
+  CapTable& caps;
   bool root_squash;
+  // Runs an operation again that waited for caps; on any of the server's threads.
+  std::function<void(const std::shared_ptr<Operation>&)> resume;
 };
 
 struct Reply {
@@ -44,10 +52,12 @@ struct WouldBlock {};
 struct Parked {
   InodeRef inode;
 };
+// Waits until others have answered recalls: nothing has been done; CapTable has it run again.
+struct Recalling {};
 
 // Errno(): success without metadata. absl::Status: the request does not parse, the connection is
 // closed.
-using OpResult = std::variant<Errno, Reply, WouldBlock, Parked, absl::Status>;
+using OpResult = std::variant<Errno, Reply, WouldBlock, Parked, Recalling, absl::Status>;
 
 // A success with a fixed structure as its metadata.
 template <WirePod T>
@@ -56,8 +66,9 @@ Reply ReplyWith(const T& fixed, Buffer payload = {}) {
   return Reply{{p, p + sizeof fixed}, std::move(payload)};
 }
 
-// Used by one thread at a time.
-class Operation {
+// Used by one thread at a time. Once a claim has to wait, another thread may have it: the first one returns Recalling at
+// once.
+class Operation : public std::enable_shared_from_this<Operation> {
  public:
   Operation(Services& services, std::shared_ptr<Session> session, const Header& header,
             std::vector<std::byte> meta, Buffer payload);
@@ -87,16 +98,53 @@ class Operation {
   // ESTALE: the session has no such open - the owner restarted, or the session's lease passed.
   ErrnoOr<OpenRef> FindOpen(uint64_t wire_id) const;
 
+  // Caps (cap_table.h). What the reply will say of them is collected here; the dispatcher puts it into the header.
+  //
+  // False: return Recalling.
+  bool Claim(std::vector<CapClaim> claims);
+  // The change is made: others may cache again. Every fact that the client has of what changed is older than this.
+  void Changed();
+  // Before facts are read: gives the client what it asked for of the object, or of an entry of a directory.
+  void GrantObject(const omfs_fh& object);
+  void GrantEntry(const omfs_fh& dir, std::string_view entry);
+  // The same for an object in a listing, numbered as the listing: whether A, L and F were granted.
+  bool GrantListed(const omfs_fh& object);
+  // For data that a kernel keeps: F as soon as it can be had. False: return Recalling.
+  bool AcquireData(const omfs_fh& object);
+  // The dangling intent it repeats (intent.h).
+  const std::optional<SlotRecord>& intent() const { return intent_; }
+  void set_intent(std::optional<SlotRecord> intent) { intent_ = std::move(intent); }
+  // It is run (again) from its beginning.
+  void Restart() { granted_caps_ = 0, cap_seq_ = 0; }
+  uint32_t granted_caps() const { return granted_caps_; }
+  uint64_t cap_seq() const { return cap_seq_; }
+  // Whether another session caches the object under one of these caps.
+  bool OthersHold(const omfs_fh& object, uint32_t caps) const;
+  // At the end, whatever became of it.
+  void ReleaseClaims() { ticket_.reset(); }
+
  private:
   Services& services_;
   std::shared_ptr<Session> session_;
   Header header_;
   std::vector<std::byte> meta_;
+  // Facts of one reply have one number, that of the first grant: the lowest.
+  void Grant(const omfs_fh& object, uint32_t wanted, std::string_view entry, int shift);
+  std::function<void()> Resumption();
+
   Buffer payload_;
   bool may_block_ = false;
+  std::optional<SlotRecord> intent_;
+  std::unique_ptr<CapTable::Ticket> ticket_;
+  uint32_t granted_caps_ = 0;
+  uint64_t cap_seq_ = 0;
 };
 
 }  // namespace omfs
+
+// Makes the claims, or leaves the function to be run again.
+#define OMFS_CLAIM(op, ...) \
+  if (!(op).Claim({__VA_ARGS__})) return Recalling()
 
 // OMFS_TRY(auto x, Expr()): x = value of the ErrnoOr, or returns its errno.
 #define OMFS_TRY(lhs, expr) OMFS_TRY_IMPL_(OMFS_CONCAT_(omfs_try_, __LINE__), lhs, expr)

@@ -107,6 +107,17 @@ void Session::Attach(const std::shared_ptr<Connection>& connection) {
   connections_.push_back(connection);
 }
 
+void Session::AttachRecalls(const std::shared_ptr<Connection>& connection) {
+  std::lock_guard lock(mutex_);
+  if (const auto old = recalls_.lock()) old->Close();
+  recalls_ = connection;
+}
+
+std::shared_ptr<Connection> Session::recalls() const {
+  std::lock_guard lock(mutex_);
+  return recalls_.lock();
+}
+
 void Session::End() {
   std::lock_guard lock(mutex_);
   ended_ = true;

@@ -64,6 +64,10 @@ class Session {
   std::chrono::steady_clock::time_point last_used() const;
 
   void Attach(const std::shared_ptr<Connection>& connection);
+  // The connection, attached before, is for recalls; an earlier one is closed.
+  void AttachRecalls(const std::shared_ptr<Connection>& connection);
+  // nullptr: there is none now.
+  std::shared_ptr<Connection> recalls() const;
   // Refuses all further requests and closes the connections.
   void End();
   bool ended() const;
@@ -88,6 +92,7 @@ class Session {
   std::vector<Slot> slots_;                             // guarded by mutex_
   std::chrono::steady_clock::time_point last_used_;     // guarded by mutex_
   std::vector<std::weak_ptr<Connection>> connections_;  // guarded by mutex_
+  std::weak_ptr<Connection> recalls_;                   // guarded by mutex_
   bool ended_ = false;                                  // guarded by mutex_
 };
 

@@ -44,8 +44,11 @@ absl::StatusOr<SessionTable::Welcome> SessionTable::Greet(const Hello& hello) {
         it->second->Touch();
         return Welcome{it->second, true};
       }
+      if (hello.must_exist) return absl::NotFoundError("its session has ended");
       replaced = std::move(it->second);
       sessions_.erase(it);
+    } else if (hello.must_exist) {
+      return absl::NotFoundError("it has no session");
     } else if (const auto old = remembered_.find(id); old != remembered_.end()) {
       const ClientRecord known = old->second;
       remembered_.erase(old);
@@ -78,6 +81,14 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Recover(const ClientRecor
   auto session = std::make_shared<Session>(known, SlotsFor(hello.slots), 0, &open_numbers_);
   session->Restore(slots);
   return session;
+}
+
+std::shared_ptr<Session> SessionTable::Find(SessionId id) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& [client, session] : sessions_) {
+    if (session->id() == id) return session;
+  }
+  return nullptr;
 }
 
 void SessionTable::End(const std::shared_ptr<Session>& session) {

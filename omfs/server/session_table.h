@@ -29,12 +29,16 @@ class SessionTable {
     ClientRecord client;    // session: the one the client believes to have, 0 if none
     uint32_t slots;         // wanted
     uint32_t sequence = 0;  // of the HELLO itself
+    bool must_exist = false;  // NotFound rather than a new session
   };
   struct Welcome {
     std::shared_ptr<Session> session;
     bool resumed;
   };
   absl::StatusOr<Welcome> Greet(const Hello& hello);
+
+  // nullptr: there is no such session (any more).
+  std::shared_ptr<Session> Find(SessionId id) const;
 
   // Takes it out of the table, closes its opens, drops its locks; its connection stays, for the reply to BYE.
   void Retire(const std::shared_ptr<Session>& session);

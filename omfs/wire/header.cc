@@ -31,6 +31,8 @@ void Header::Pack(PackedHeader out) const {
   h.payload_len = Le32(payload_len);
   h.hlc = Le64(hlc);
   h.crc = Le32(crc);
+  h.caps = Le32(caps);
+  h.cap_seq = Le64(cap_seq);
   memcpy(out.data(), &h, sizeof h);
 }
 
@@ -52,6 +54,8 @@ absl::Status Header::Unpack(ConstPackedHeader in, Header* out) {
   out->payload_len = Le32(h.payload_len);
   out->hlc = Le64(h.hlc);
   out->crc = Le32(h.crc);
+  out->caps = Le32(h.caps);
+  out->cap_seq = Le64(h.cap_seq);
   if (out->version < OMFS_VERSION_MIN || out->version > OMFS_VERSION) {
     return absl::UnimplementedError(
         fmt::format("version {} is not in {}..{}", out->version, OMFS_VERSION_MIN, OMFS_VERSION));
@@ -69,7 +73,8 @@ absl::Status Header::Unpack(ConstPackedHeader in, Header* out) {
   if (out->status != 0 && (out->meta_len != 0 || out->payload_len != 0)) {
     return InvalidArgument("an error reply with a body");
   }
-  if (h.reserved0 != 0 || h.reserved1 != 0) return InvalidArgument("reserved fields are not 0");
+  constexpr uint32_t kKnownCaps = OMFS_CAPS(OMFS_CAP_ALL | OMFS_CAP_MUST, OMFS_CAP_ALL);
+  if (out->caps & ~kKnownCaps) return InvalidArgument("unknown caps {:#x}", out->caps);
   return absl::OkStatus();
 }
 
@@ -111,6 +116,8 @@ std::string OpName(uint16_t op) {
     OMFS_NAME_OF(SETLK)
     OMFS_NAME_OF(CANCEL)
     OMFS_NAME_OF(FLAGS)
+    OMFS_NAME_OF(RECALL)
+    OMFS_NAME_OF(RELEASE)
 #undef OMFS_NAME_OF
   }
   return fmt::format("op {}", op);

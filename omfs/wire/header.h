@@ -27,7 +27,11 @@ struct Header {
   uint32_t payload_len = 0;
   uint64_t hlc = 0;
   uint32_t crc = 0;
+  uint32_t caps = 0;     // OMFS_CAPS(object, directory)
+  uint64_t cap_seq = 0;
 
+  uint32_t object_caps() const { return caps & 0xffff; }
+  uint32_t dir_caps() const { return caps >> 16; }
   bool reply() const { return (flags & OMFS_F_REPLY) != 0; }
 
   void Pack(PackedHeader out) const;

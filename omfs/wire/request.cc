@@ -127,6 +127,8 @@ constexpr Layout kLayouts[] = {
     {OMFS_OP_SETLK, sizeof(omfs_lock_req), true, true, 0, {}, {}},
     {OMFS_OP_CANCEL, sizeof(omfs_cancel_req), false, false, 0, {}, {}},
     {OMFS_OP_FLAGS, sizeof(omfs_flags_req), true, true, 0, {}, {}},
+    {OMFS_OP_RECALL, sizeof(omfs_recall_req), false, false, 0, PART(kNameOrNone, omfs_recall_req, name_len), {}},
+    {OMFS_OP_RELEASE, 0, false, false, OMFS_RELEASE_MAX * sizeof(omfs_release), {}, {}},
 };
 #undef PART
 

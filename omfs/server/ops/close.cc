@@ -13,6 +13,7 @@ OpResult Close(Operation& op) {
   if (open == nullptr) return Errno(ESTALE);
   const InodeRef inode = open->inode;
   const LockOwner owner{op.session().id(), Le64(r.fixed.lock_owner)};
+  op.services().caps.RemoveOpen(op.session().id(), inode->handle(), open->writable());
   open.reset();
   op.services().locks.Closed(*inode, owner);
   const auto attr = op.tree().Attributes(*inode);

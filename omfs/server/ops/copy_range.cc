@@ -18,6 +18,8 @@ OpResult CopyRange(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_copy_range_req>());
   OMFS_TRY(const OpenRef from, op.FindOpen(r.fixed.open_in));
   OMFS_TRY(const OpenRef to, op.FindOpen(r.fixed.open_out));
+  OMFS_CLAIM(op, {.object = from->inode->handle(), .reads_data = true},
+             {.object = to->inode->handle(), .changes = OMFS_CAP_F});
   if (!op.may_block()) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   auto offset_in = static_cast<off64_t>(Le64(r.fixed.offset_in));
@@ -27,6 +29,7 @@ OpResult CopyRange(Operation& op) {
                                     Le32(r.fixed.flags));
   const Errno e = n >= 0 ? Errno() : Errno::Last();
   op.tree().Changed(*to->inode);
+  op.Changed();
   OMFS_TRY_ERRNO(e);
   return ReplyWith(omfs_offset_rep{Le64(static_cast<uint64_t>(n))});
 }

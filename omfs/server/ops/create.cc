@@ -93,10 +93,19 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
   const bool nameless = r.parts[0].empty();
   if (nameless != ((flags & O_TMPFILE) == O_TMPFILE)) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
+  const std::string name(r.parts[0]);
+  if (!nameless) {
+    // Opening what exists changes nothing in the directory; but nobody may remove it meanwhile, or it would be made anew.
+    const auto existing = op.tree().HandleOfEntry(*dir, name);
+    const bool makes = !existing.ok();
+    std::vector<CapClaim> claims = {{.object = dir->handle(), .changes = makes ? OMFS_CAP_L : 0, .entry = name}};
+    if (!makes) claims.push_back({.object = *existing, .changes = (flags & O_TRUNC) ? OMFS_CAP_F : 0, .reads_data = true});
+    if (!op.Claim(std::move(claims))) return Recalling();
+  }
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   auto opened = nameless
                     ? OpenNameless(*dir, flags, Le32(r.fixed.mode))
-                    : OpenOrCreate(op, *dir, std::string(r.parts[0]), flags, Le32(r.fixed.mode));
+                    : OpenOrCreate(op, *dir, name, flags, Le32(r.fixed.mode));
   if (!opened.ok()) {
     if (opened.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return opened.error();
@@ -104,6 +113,8 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
   OMFS_TRY(InodeRef inode, op.tree().Adopt(opened->fd.get()));
   if (opened->created) op.tree().Changed(*dir);
   if (flags & O_TRUNC) op.tree().Changed(*inode);
+  op.Changed();
+  if (!nameless) op.GrantEntry(dir->handle(), name);
   return ReplyWithOpen(op, std::move(inode), std::move(opened->fd), flags & ~(O_CREAT | O_EXCL),
                        Le32(r.fixed.inline_bytes));
 }

@@ -9,6 +9,7 @@ namespace omfs::ops {
 OpResult Fallocate(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_fallocate_req>());
   OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
+  OMFS_CLAIM(op, {.object = open->inode->handle(), .changes = OMFS_CAP_F});
   if (!op.may_block()) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const int rc =
@@ -16,6 +17,7 @@ OpResult Fallocate(Operation& op) {
                 static_cast<off_t>(Le64(r.fixed.offset)), static_cast<off_t>(Le64(r.fixed.len)));
   const Errno e = rc == 0 ? Errno() : Errno::Last();
   op.tree().Changed(*open->inode);
+  op.Changed();
   return e;
 }
 

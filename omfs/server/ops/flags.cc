@@ -17,6 +17,7 @@ OpResult Flags(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_flags_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
   if (!S_ISREG(inode->type()) && !S_ISDIR(inode->type())) return Errno(ENOTTY);
+  if (Le32(r.fixed.set) != 0) OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A});
   ThreadIdentity::BecomeDaemon();
   const ScopedFd fd(
       open(FdPath(inode->fd()).c_str(), O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC));
@@ -27,6 +28,7 @@ OpResult Flags(Operation& op) {
     flags = static_cast<int>(Le32(r.fixed.flags));
     if (ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) != 0) return Errno::Last();
     op.tree().Changed(*inode);
+    op.Changed();
   }
   if (ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) != 0) return Errno::Last();
   omfs_flags_rep rep{};

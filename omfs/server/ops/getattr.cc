@@ -13,6 +13,8 @@ OpResult GetAttr(Operation& op) {
   } else {
     OMFS_TRY(inode, op.Resolve(r.fixed.fh));
   }
+  OMFS_CLAIM(op, {.object = inode->handle(), .reads_data = true});
+  op.GrantObject(inode->handle());
   OMFS_TRY(const omfs_attr attr, op.tree().Attributes(*inode));
   return ReplyWith(omfs_attr_rep{attr});
 }

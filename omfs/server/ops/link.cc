@@ -14,14 +14,19 @@ OpResult Link(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_link_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
+  OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name},
+             {.object = inode->handle(), .changes = OMFS_CAP_L, .reads_data = true});
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   if (linkat(AT_FDCWD, FdPath(inode->fd()).c_str(), dir->fd(), name.c_str(), AT_SYMLINK_FOLLOW) !=
       0) {
     return Errno::Last();
   }
   op.tree().Changed(*dir);
   op.tree().Changed(*inode);
+  op.Changed();
+  op.GrantEntry(dir->handle(), name);
+  op.GrantObject(inode->handle());
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*inode));
   return ReplyWith(entry);
 }

@@ -10,6 +10,7 @@ namespace omfs::ops {
 OpResult LSeek(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_lseek_req>());
   OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
+  OMFS_CLAIM(op, {.object = open->inode->handle(), .reads_data = true});
   const uint32_t whence = Le32(r.fixed.whence);
   if (whence != SEEK_DATA && whence != SEEK_HOLE) return Errno(EINVAL);
   std::lock_guard lock(open->position);

@@ -12,15 +12,19 @@ namespace omfs::ops {
 OpResult MkNod(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_mknod_req>());
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
+  OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name});
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const uint32_t mode = Le32(r.fixed.mode);
   const dev_t device = makedev(Le32(r.fixed.rdev_major), Le32(r.fixed.rdev_minor));
   const int rc = S_ISDIR(mode) ? mkdirat(dir->fd(), name.c_str(), mode & 07777)
                                : mknodat(dir->fd(), name.c_str(), mode, device);
   if (rc != 0) return Errno::Last();
   op.tree().Changed(*dir);
+  op.Changed();
+  op.GrantEntry(dir->handle(), name);
   OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
+  op.GrantObject(made->handle());
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
   return ReplyWith(entry);
 }

@@ -12,12 +12,18 @@ constexpr uint32_t kForbidden = O_CREAT | O_EXCL;
 
 OpResult OpenFound(Operation& op, const InodeRef& inode, uint32_t flags, uint32_t inline_bytes,
                    const Credentials& creds) {
+  const bool truncates = (flags & O_TRUNC) != 0;
+  OMFS_CLAIM(op, {.object = inode->handle(), .changes = truncates ? OMFS_CAP_F : 0, .reads_data = true});
+  OMFS_TRY_ERRNO(op.ActAs(creds));
   auto fd = OpenInode(op, *inode, flags, creds);
   if (!fd.ok()) {
     if (fd.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return fd.error();
   }
-  if (flags & O_TRUNC) op.tree().Changed(*inode);
+  if (truncates) {
+    op.tree().Changed(*inode);
+    op.Changed();
+  }
   return ReplyWithOpen(op, inode, std::move(*fd), flags, inline_bytes);
 }
 
@@ -28,7 +34,6 @@ OpResult Open(Operation& op) {
   const uint32_t flags = Le32(r.fixed.flags);
   if (flags & kForbidden) return Errno(EINVAL);
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   return OpenFound(op, inode, flags, Le32(r.fixed.inline_bytes), r.creds);
 }
 
@@ -38,6 +43,7 @@ OpResult LookupOpen(Operation& op) {
   if (flags & kForbidden) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  op.GrantEntry(dir->handle(), r.parts[0]);
   OMFS_TRY(const InodeRef inode, op.tree().Lookup(*dir, r.parts[0]));
   return OpenFound(op, inode, flags, Le32(r.fixed.inline_bytes), r.creds);
 }

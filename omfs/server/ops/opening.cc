@@ -88,18 +88,28 @@ ErrnoOr<ScopedFd> OpenInode(const Operation& op, const Inode& inode, uint32_t cl
 
 OpResult ReplyWithOpen(Operation& op, InodeRef inode, ScopedFd fd, uint32_t client_flags,
                        uint32_t inline_bytes) {
+  const omfs_fh handle = inode->handle();
+  const int own_fd = fd.get();
+  const uint32_t type = inode->type();
+  OMFS_TRY(const OpenRef open, op.session().opens().Add(inode, std::move(fd), client_flags));
+  op.services().caps.AddOpen(op.session().id(), handle, open->writable());
+  op.GrantObject(handle);
   Buffer first;
   const bool readable = (client_flags & O_ACCMODE) != O_WRONLY;
-  const bool wants_data = inline_bytes > 0 && readable && S_ISREG(inode->type());
-  if (wants_data) first = ReadCached(fd.get(), std::min<uint32_t>(inline_bytes, OMFS_INLINE_READ));
-  OMFS_TRY(const omfs_attr attr, op.tree().Attributes(*inode));
-  OMFS_TRY(const OpenRef open, op.session().opens().Add(inode, std::move(fd), client_flags));
+  const bool wants_data = inline_bytes > 0 && readable && S_ISREG(type);
+  if (wants_data) first = ReadCached(own_fd, std::min<uint32_t>(inline_bytes, OMFS_INLINE_READ));
+  const auto attr = op.tree().Attributes(*inode);
+  if (!attr.ok()) {
+    op.session().opens().Remove(open->id);
+    op.services().caps.RemoveOpen(op.session().id(), handle, open->writable());
+    return attr.error();
+  }
   omfs_open_rep rep{};
   rep.open_id = Le64(open->id.value);
   // Attributes are read after the data: a size that the data reaches says that there is no more.
-  rep.eof = Le32(wants_data && first.size() >= Le64(attr.size) ? 1 : 0);
-  rep.fh = inode->handle();
-  rep.attr = attr;
+  rep.eof = Le32(wants_data && first.size() >= Le64(attr->size) ? 1 : 0);
+  rep.fh = handle;
+  rep.attr = *attr;
   return ReplyWith(rep, std::move(first));
 }
 

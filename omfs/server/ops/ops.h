@@ -12,6 +12,7 @@ namespace omfs::ops {
 OpResult Ping(Operation& op);
 OpResult Bye(Operation& op);
 OpResult Cancel(Operation& op);
+OpResult Release(Operation& op);
 // Names and attributes.
 OpResult Lookup(Operation& op);
 OpResult GetAttr(Operation& op);

@@ -1,6 +1,10 @@
 // READ: what is in memory is read on the spot (RWF_NOWAIT), what must come from the disk by a
 // worker, so that other requests of the connection overtake it. Fewer bytes than asked for only at
 // the end of the file.
+//
+// Reading may move the time of the last access, which others then cache in vain: they are told before the reader has its
+// answer (the second run finds the time moved already).
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -29,6 +33,11 @@ ErrnoOr<size_t> ReadFully(int fd, std::byte* to, size_t size, off_t offset, bool
   return got;
 }
 
+timespec AccessTime(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 ? st.st_atim : timespec{};
+}
+
 }  // namespace
 
 OpResult Read(Operation& op) {
@@ -37,11 +46,27 @@ OpResult Read(Operation& op) {
   if (!open->readable()) return Errno(EBADF);
   const auto offset = static_cast<off_t>(Le64(r.fixed.offset));
   if (offset < 0) return Errno(EINVAL);
+  const omfs_fh& handle = open->inode->handle();
+  if (op.header().object_caps() & OMFS_CAP_MUST) {
+    if (!op.AcquireData(handle)) return Recalling();
+  } else {
+    OMFS_CLAIM(op, {.object = handle, .reads_data = true});
+    op.GrantObject(handle);
+  }
   Buffer buffer(std::min<size_t>(Le32(r.fixed.len), OMFS_MAX_PAYLOAD));
+  const bool watched = op.OthersHold(handle, OMFS_CAP_A);
+  const timespec before = watched ? AccessTime(open->fd.get()) : timespec{};
   const auto got = ReadFully(open->fd.get(), buffer.data(), buffer.size(), offset, op.may_block());
   if (!got.ok()) {
     if (got.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return got.error();
+  }
+  if (watched) {
+    const timespec after = AccessTime(open->fd.get());
+    if (after.tv_sec != before.tv_sec || after.tv_nsec != before.tv_nsec) {
+      OMFS_CLAIM(op, {.object = handle, .changes = OMFS_CAP_A});
+      op.ReleaseClaims();
+    }
   }
   buffer.Shorten(*got);
   return Reply{{}, std::move(buffer)};

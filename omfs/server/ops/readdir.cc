@@ -4,7 +4,7 @@
 //
 // With PLUS an entry carries handle and attributes where they can be had: not for "." and "..", not
 // for an entry that is gone meanwhile, not in a directory the caller may read but not search. An
-// entry without them is still an entry.
+// entry without them is still an entry. To a client that caches they are given only with the caps for them.
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,8 +55,10 @@ class Page {
   uint32_t count_ = 0;
 };
 
-ErrnoOr<omfs_entry_rep> EntryOf(Operation& op, const Inode& dir, std::string_view name) {
+ErrnoOr<omfs_entry_rep> EntryOf(Operation& op, const Inode& dir, std::string_view name, bool* caps) {
   OMFS_TRY(const InodeRef inode, op.tree().Lookup(dir, name));
+  *caps = op.GrantListed(inode->handle());
+  if (!*caps && op.header().object_caps() != 0) return Errno(EAGAIN);
   return op.tree().Entry(*inode);
 }
 
@@ -69,9 +71,10 @@ bool AddEntry(Operation& op, const OpenFile& open, const KernelDirent& d, bool p
   entry.type = Le32(d.type);
   entry.name_len = Le16(static_cast<uint16_t>(name.size()));
   if (plus && name != "." && name != "..") {
-    const auto found = EntryOf(op, *open.inode, name);
+    bool caps = false;
+    const auto found = EntryOf(op, *open.inode, name, &caps);
     if (found.ok()) {
-      entry.flags = Le16(OMFS_DIRENT_ENTRY);
+      entry.flags = Le16(OMFS_DIRENT_ENTRY | (caps ? OMFS_DIRENT_CAPS : 0));
       return page->Add(entry, &*found, name);
     }
   }
@@ -84,6 +87,7 @@ OpResult ReadDir(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_readdir_req>());
   OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
   if (!S_ISDIR(open->inode->type())) return Errno(ENOTDIR);
+  op.GrantObject(open->inode->handle());
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const bool plus = (Le32(r.fixed.flags) & OMFS_READDIR_PLUS) != 0;
   const size_t limit = std::min<size_t>(Le32(r.fixed.max_bytes), OMFS_MAX_PAYLOAD);

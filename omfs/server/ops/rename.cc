@@ -13,10 +13,15 @@ OpResult Rename(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_rename_req>());
   OMFS_TRY(const InodeRef from, op.Resolve(r.fixed.dir));
   OMFS_TRY(const InodeRef to, op.Resolve(r.fixed.new_dir));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]), new_name(r.parts[1]);
   const auto moved = op.tree().HandleOfEntry(*from, name);
   const auto replaced = op.tree().HandleOfEntry(*to, new_name);
+  std::vector<CapClaim> claims = {{.object = from->handle(), .changes = OMFS_CAP_L, .entry = name},
+                                  {.object = to->handle(), .changes = OMFS_CAP_L, .entry = new_name}};
+  if (moved.ok()) claims.push_back({.object = *moved, .changes = OMFS_CAP_L});
+  if (replaced.ok()) claims.push_back({.object = *replaced, .changes = OMFS_CAP_L});
+  if (!op.Claim(std::move(claims))) return Recalling();
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   if (renameat2(from->fd(), name.c_str(), to->fd(), new_name.c_str(), Le32(r.fixed.flags)) != 0) {
     return Errno::Last();
   }
@@ -24,7 +29,9 @@ OpResult Rename(Operation& op) {
   op.tree().Changed(*to);
   if (moved.ok()) op.tree().Changed(*moved);
   if (replaced.ok()) op.tree().Removed(*replaced);
-  return Errno();
+  op.Changed();
+  if (op.header().dir_caps() == 0) return Errno();
+  return ReplyWith(omfs_rename_rep{moved.ok() ? *moved : omfs_fh{}, replaced.ok() ? *replaced : omfs_fh{}});
 }
 
 }  // namespace omfs::ops

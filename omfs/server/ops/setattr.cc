@@ -6,6 +6,9 @@
 // The size is set through the open it came through (ftruncate asks for no permission beyond the
 // open's) or else by the caller's own permission to write. There is no way to set the mode of a
 // symbolic link: EOPNOTSUPP.
+//
+// Times count among the attributes for whoever caches them, as data that is cached stays good when they are set; but writes
+// that are delayed elsewhere come first, or they would set them again.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -76,10 +79,14 @@ OpResult SetAttr(Operation& op) {
   } else {
     OMFS_TRY(inode, op.Resolve(r.fixed.fh));
   }
+  const bool resizes = (Le32(r.fixed.valid) & OMFS_SET_SIZE) != 0;
+  OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A | (resizes ? OMFS_CAP_F : 0), .reads_data = true});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const Errno done = Set(*inode, open.get(), r.fixed);
   op.tree().Changed(*inode);
+  op.Changed();
   OMFS_TRY_ERRNO(done);
+  op.GrantObject(inode->handle());
   OMFS_TRY(const omfs_attr attr, op.tree().Attributes(*inode));
   return ReplyWith(omfs_attr_rep{attr});
 }

@@ -8,11 +8,15 @@ namespace omfs::ops {
 OpResult SymLink(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_symlink_req>());
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]), target(r.parts[1]);
+  OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name});
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
   op.tree().Changed(*dir);
+  op.Changed();
+  op.GrantEntry(dir->handle(), name);
   OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
+  op.GrantObject(made->handle());
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
   return ReplyWith(entry);
 }

@@ -13,13 +13,19 @@ OpResult Unlink(Operation& op) {
   const uint32_t flags = Le32(r.fixed.flags);
   if (flags & ~static_cast<uint32_t>(AT_REMOVEDIR)) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
   const auto victim = op.tree().HandleOfEntry(*dir, name);
+  std::vector<CapClaim> claims = {{.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name}};
+  if (victim.ok()) claims.push_back({.object = *victim, .changes = OMFS_CAP_L});
+  if (!op.Claim(std::move(claims))) return Recalling();
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
   if (unlinkat(dir->fd(), name.c_str(), static_cast<int>(flags)) != 0) return Errno::Last();
   op.tree().Changed(*dir);
   if (victim.ok()) op.tree().Removed(*victim);
-  return Errno();
+  op.Changed();
+  op.GrantEntry(dir->handle(), name);
+  if (op.header().dir_caps() == 0) return Errno();
+  return ReplyWith(omfs_unlink_rep{victim.ok() ? *victim : omfs_fh{}});
 }
 
 }  // namespace omfs::ops

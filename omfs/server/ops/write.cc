@@ -3,7 +3,7 @@
 //
 // OMFS_WRITE_APPEND: the kernel appends atomically, also between native writers (RWF_APPEND). It
 // tells where the data went only by the description's offset, therefore the open's position is held
-// meanwhile. Writes that must reach the disk go to a worker. A short write is reported as such.
+// meanwhile. OMFS_WRITE_OWED: see ../cap_table.h. Writes that must reach the disk go to a worker. A short write is reported as such.
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -43,6 +43,8 @@ OpResult Write(Operation& op) {
   if (!open->writable()) return Errno(EBADF);
   const uint32_t flags = Le32(r.fixed.flags);
   const bool dsync = (flags & OMFS_WRITE_DSYNC) != 0;
+  const bool owed = (flags & OMFS_WRITE_OWED) != 0;
+  OMFS_CLAIM(op, {.object = open->inode->handle(), .changes = OMFS_CAP_F, .owed = owed});
   if ((dsync || open->synchronous()) && !op.may_block()) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const int how = dsync ? RWF_DSYNC : 0;
@@ -50,6 +52,7 @@ OpResult Write(Operation& op) {
                         ? Append(*open, op.payload().span(), how)
                         : WriteAt(*open, op.payload().span(), Le64(r.fixed.offset), how);
   op.tree().Changed(*open->inode);
+  op.Changed();
   if (!done.ok()) return done.error();
   omfs_write_rep rep{};
   rep.written = Le64(done->size);

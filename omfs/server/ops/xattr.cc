@@ -89,6 +89,7 @@ OpResult ListXattr(Operation& op) {
 OpResult SetXattr(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
   if (setxattr(FdPath(inode->fd()).c_str(), name.c_str(), op.payload().data(), op.payload().size(),
@@ -96,16 +97,19 @@ OpResult SetXattr(Operation& op) {
     return Errno::Last();
   }
   op.tree().Changed(*inode);
+  op.Changed();
   return Errno();
 }
 
 OpResult RemoveXattr(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_xattr_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
   if (removexattr(FdPath(inode->fd()).c_str(), name.c_str()) != 0) return Errno::Last();
   op.tree().Changed(*inode);
+  op.Changed();
   return Errno();
 }
 
