@@ -28,13 +28,17 @@ void ForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
 
 // What the kernel may do by itself. Umask and default ACLs are applied at the owner (DONT_MASK,
 // POSIX_ACL), and so is the loss of set-id bits on write (HANDLE_KILLPRIV): the owner executes with
-// the caller's ids. Sizes, times and names are never taken from a cache here, so neither is
-// anything written back later.
-void Init(void*, fuse_conn_info* conn) {
-  const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+// the caller's ids. Nothing is written back later by the kernel: sizes and times are the owner's.
+// Attributes are asked for before pages are read when their time is over, so that pages are used no longer than the lease
+// (AUTO_INVAL_DATA).
+void Init(void* file_system, fuse_conn_info* conn) {
+  unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
                           FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_IOCTL_DIR |
                           FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
                           FUSE_CAP_POSIX_ACL | FUSE_CAP_HANDLE_KILLPRIV;
+  if (static_cast<FileSystem*>(file_system)->OffersReadDirPlus()) {
+    wanted |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
+  }
   conn->want = conn->capable & wanted;
   conn->max_write = OMFS_MAX_PAYLOAD;
   conn->max_read = OMFS_MAX_PAYLOAD;
@@ -72,6 +76,7 @@ fuse_lowlevel_ops MakeTable() {
   ops.copy_file_range = Forward<&FileSystem::CopyFileRange>::Call;
   ops.opendir = Forward<&FileSystem::OpenDir>::Call;
   ops.readdir = Forward<&FileSystem::ReadDir>::Call;
+  ops.readdirplus = Forward<&FileSystem::ReadDirPlus>::Call;
   ops.releasedir = Forward<&FileSystem::ReleaseDir>::Call;
   ops.fsyncdir = Forward<&FileSystem::FsyncDir>::Call;
   ops.statfs = Forward<&FileSystem::StatFs>::Call;

@@ -12,6 +12,9 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // Whether the kernel may ask for attributes with listings (READDIRPLUS).
+  virtual bool OffersReadDirPlus() const = 0;
+
   virtual void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) = 0;
   virtual void Forget(fuse_ino_t ino, uint64_t count) = 0;
   virtual void GetAttr(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
@@ -50,6 +53,8 @@ class FileSystem {
   virtual void OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
   virtual void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
                        fuse_file_info* fi) = 0;
+  virtual void ReadDirPlus(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
+                           fuse_file_info* fi) = 0;
   virtual void ReleaseDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) = 0;
   virtual void FsyncDir(FuseRequest& r, fuse_ino_t ino, int data_only, fuse_file_info* fi) = 0;
   virtual void StatFs(FuseRequest& r, fuse_ino_t ino) = 0;

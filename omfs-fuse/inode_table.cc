@@ -20,6 +20,11 @@ RemoteOpenRef FuseInode::AnyOpen() const {
   return opens_.empty() ? nullptr : opens_.back();
 }
 
+std::vector<RemoteOpenRef> FuseInode::Opens() const {
+  std::lock_guard lock(mu_);
+  return opens_;
+}
+
 void FuseInode::AddLocker(uint64_t owner, const RemoteOpenRef& open) {
   std::lock_guard lock(mu_);
   lockers_[owner] = open;
@@ -48,17 +53,53 @@ std::vector<uint64_t> FuseInode::TakeLockersOf(const RemoteOpenRef& open) {
 
 FuseInode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
   std::lock_guard lock(mu_);
-  std::unique_ptr<FuseInode>& inode = inodes_[Key{node, fh}];
-  if (!inode) inode = std::make_unique<FuseInode>(node, fh);
+  std::shared_ptr<FuseInode>& inode = inodes_[Key{node, fh}];
+  if (!inode) inode = std::make_shared<FuseInode>(node, fh, floor_);
   ++inode->lookups_;
   return inode.get();
 }
 
-void InodeTable::Forget(fuse_ino_t ino, uint64_t count) {
+std::shared_ptr<FuseInode> InodeTable::Forget(fuse_ino_t ino, uint64_t count) {
   FuseInode* inode = At(ino);
   std::lock_guard lock(mu_);
   inode->lookups_ -= std::min(inode->lookups_, count);
-  if (inode->lookups_ == 0) inodes_.erase(Key{inode->node, inode->fh});
+  if (inode->lookups_ != 0) return nullptr;
+  const auto it = inodes_.find(Key{inode->node, inode->fh});
+  std::shared_ptr<FuseInode> forgotten = std::move(it->second);
+  inodes_.erase(it);
+  floor_ = std::max(floor_, forgotten->cache.Floor());
+  return forgotten;
+}
+
+FuseInode* InodeTable::Root(NodeClient* node, const Fh& fh) {
+  std::lock_guard lock(mu_);
+  if (!root_ || !(root_->fh == fh)) {
+    // Another root: the owner exports another tree since its restart.
+    if (root_) inodes_[Key{node, root_->fh}] = root_, root_->lookups_ = 1;
+    root_ = std::make_shared<FuseInode>(node, fh, floor_, FUSE_ROOT_ID);
+  }
+  return root_.get();
+}
+
+std::vector<std::shared_ptr<FuseInode>> InodeTable::Find(NodeClient* node, const Fh& fh) {
+  std::vector<std::shared_ptr<FuseInode>> found;
+  std::lock_guard lock(mu_);
+  if (root_ && root_->fh == fh) found.push_back(root_);
+  if (const auto it = inodes_.find(Key{node, fh}); it != inodes_.end()) found.push_back(it->second);
+  return found;
+}
+
+std::vector<std::shared_ptr<FuseInode>> InodeTable::All() {
+  std::vector<std::shared_ptr<FuseInode>> all;
+  std::lock_guard lock(mu_);
+  if (root_) all.push_back(root_);
+  for (const auto& [key, inode] : inodes_) all.push_back(inode);
+  return all;
+}
+
+void InodeTable::RaiseFloor(const CapStamp& stamp) {
+  std::lock_guard lock(mu_);
+  floor_ = std::max(floor_, stamp);
 }
 
 }  // namespace omfs

@@ -5,28 +5,42 @@
 // FORGET; an FuseInode lives until all are given back.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "omfs-fuse/data_gate.h"
 #include "omfs-fuse/fuse_api.h"
 #include "omfs/client/node_client.h"
+#include "omfs/client/object_cache.h"
 
 namespace omfs {
 
 class FuseInode {
  public:
-  FuseInode(NodeClient* node, const Fh& fh) : node(node), fh(fh) {}
+  FuseInode(NodeClient* node, const Fh& fh, const CapStamp& floor, fuse_ino_t number = 0)
+      : node(node), fh(fh), number(number != 0 ? number : reinterpret_cast<fuse_ino_t>(this)), cache(floor) {}
 
   NodeClient* const node;
   const Fh fh;
+  const fuse_ino_t number;  // the kernel's
+
+  // What is known of it, and what the kernel may have of it.
+  ObjectCache cache;
+  DataGate data_gate;
+  std::atomic<bool> may_have_pages{false};   // the kernel may hold data
+  std::atomic<uint64_t> pages_generation{0};  // ... of this generation (Link)
+  std::atomic<bool> listing_tainted{false};  // ... or a listing that no cap protects
 
   // Opens of the object by this mount: through one of them a file without a name is still reached.
   void AddOpen(const RemoteOpenRef& open);
   void RemoveOpen(const RemoteOpenRef& open);
   RemoteOpenRef AnyOpen() const;
+  // All of them.
+  std::vector<RemoteOpenRef> Opens() const;
 
   // Who may hold byte-range locks on the object, by the kernel's number for the owner, and through which open it asked
   // for one last. close(2) of any descriptor of the file ends a process's locks (FLUSH names it); those of an open file
@@ -54,8 +68,16 @@ class InodeTable {
   FuseInode* Remember(NodeClient* node, const Fh& fh);
   // ino must have been told to the kernel by Remember.
   static FuseInode* At(fuse_ino_t ino) { return reinterpret_cast<FuseInode*>(ino); }
-  static fuse_ino_t Number(const FuseInode* inode) { return reinterpret_cast<fuse_ino_t>(inode); }
-  void Forget(fuse_ino_t ino, uint64_t count);
+  // Returns what the kernel has forgotten now, else null.
+  std::shared_ptr<FuseInode> Forget(fuse_ino_t ino, uint64_t count);
+  // The connection's root: known from the first time on, for good.
+  FuseInode* Root(NodeClient* node, const Fh& fh);
+
+  // Everything that the kernel knows by this handle: one at most, or the root and one.
+  std::vector<std::shared_ptr<FuseInode>> Find(NodeClient* node, const Fh& fh);
+  std::vector<std::shared_ptr<FuseInode>> All();
+  // A recall came; replies that are older must not make an object known under caps any more.
+  void RaiseFloor(const CapStamp& stamp);
 
  private:
   struct Key {
@@ -70,7 +92,9 @@ class InodeTable {
   };
 
   std::mutex mu_;
-  std::unordered_map<Key, std::unique_ptr<FuseInode>, Hash> inodes_ ABSL_GUARDED_BY(mu_);
+  std::unordered_map<Key, std::shared_ptr<FuseInode>, Hash> inodes_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<FuseInode> root_ ABSL_GUARDED_BY(mu_);
+  CapStamp floor_ ABSL_GUARDED_BY(mu_);  // of objects that are not known
 };
 
 }  // namespace omfs

@@ -13,14 +13,20 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
                                                 std::function<void()> root_ended) {
   OMFS_RETURN_IF_ERROR(PrepareMountPoint(mount_point));
   std::unique_ptr<Mfs> mfs(new Mfs());
+  // The magic directory caches nothing, and has sessions of its own: what is done in one session is not recalled from it.
+  std::map<NodeId, std::shared_ptr<NodeClient>> magic_clients;
   for (const NodeEntry& n : config.nodes) {
     LinkOptions options;
     options.node = n.id;
     options.address = n.address;
     options.port = n.data_port;
+    options.on_demand = true;
+    magic_clients[n.id] = std::make_shared<NodeClient>(options, tls);
+    options.on_demand = false;
+    options.caps = true;
     mfs->clients_[n.id] = std::make_shared<NodeClient>(options, tls);
   }
-  auto root = std::make_shared<RootFs>(config.node, config.nodes, mfs->clients_,
+  auto root = std::make_shared<RootFs>(config.node, config.nodes, std::move(magic_clients),
                                        std::make_shared<LocalProcessView>(config.node));
   OMFS_ASSIGN_OR_RETURN(
       std::unique_ptr<FuseSession> session,
@@ -30,10 +36,11 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
   // request: mounting waits for operations under way in the directory it covers.
   for (const auto& [id, client] : mfs->clients_) {
     const std::string path = fmt::format("{}/{}", mount_point, id.value);
+    auto fs = std::make_shared<NodeFs>(client);
     OMFS_ASSIGN_OR_RETURN(
-        session,
-        FuseSession::Start(std::make_shared<NodeFs>(client), path, fmt::format("omfs:{}", id.value),
-                           flags, [path] { spdlog::info("mount ended path={}", path); }));
+        session, FuseSession::Start(fs, path, fmt::format("omfs:{}", id.value), flags,
+                                    [path] { spdlog::info("mount ended path={}", path); }));
+    fs->StartCaching(session->kernel_cache());
     mfs->sessions_.push_back(std::move(session));
   }
   return mfs;

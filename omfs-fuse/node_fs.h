@@ -1,23 +1,34 @@
 // NodeFs: the file operations on objects that live at owners; by itself the file system of one
 // owner's submount.
 //
-// Nothing is cached: the kernel gets time-outs of 0 and direct I/O, so every name, attribute and
-// byte comes from the owner in the call that wants it. Permission is checked twice: by this kernel
-// (default_permissions; it needs the search permission of directories it walks through) and,
-// deciding, by the owner's, which executes as the caller.
+// What is cached, and where. Names, attributes, listings and the data of files that are open for reading only are cached by
+// the kernel, for as long as the owner has granted the caps for them and the lease holds (time-outs), and names and attributes
+// here as well (ObjectCache), so that a request for what is known costs no message. Files that are open for writing use direct
+// I/O: every byte goes to and comes from the owner. Without caps - an older owner, the root's magic directory - nothing is
+// cached. How recalls are carried out stands in node_fs_caps.cc.
+//
+// Permission is checked twice: by this kernel (default_permissions; it needs the search permission of directories it walks
+// through, and opens what it may by itself) and, deciding, by the owner's, which executes as the caller.
 //
 // Limits of the FUSE protocol itself: after an O_APPEND write the caller's file offset is right
 // only if no other node appended since this kernel last saw the size; flock locks go with RELEASE,
-// which the kernel sends after close(2) has returned.
+// which the kernel sends after close(2) has returned; pages of a shared map of a file that is open for writing somewhere are
+// not kept up to date.
 #pragma once
 
+#include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 
+#include "omfs-fuse/entry_notifier.h"
 #include "omfs-fuse/file_system.h"
 #include "omfs-fuse/inode_table.h"
+#include "omfs-fuse/kernel_cache.h"
+#include "omfs-fuse/release_queue.h"
 #include "omfs/client/node_client.h"
+#include "omfs/client/recall_channel.h"
 
 namespace omfs {
 
@@ -29,6 +40,12 @@ class NodeFs : public FileSystem {
   // node: whose export is this connection's root directory; null if the root is not an owner's
   // (RootFs).
   explicit NodeFs(std::shared_ptr<NodeClient> node) : node_(std::move(node)) {}
+  ~NodeFs() override;
+
+  // From now on the kernel's cache is used, and caps are asked for. Once, after the connection has been made.
+  void StartCaching(std::shared_ptr<KernelCache> kernel);
+
+  bool OffersReadDirPlus() const override { return true; }
 
   // Names and attributes (node_fs_names.cc).
   void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) override;
@@ -67,6 +84,7 @@ class NodeFs : public FileSystem {
   ErrnoOr<NewFile> TmpFile(const RequestIds& ids, fuse_ino_t dir, int flags, mode_t mode) override;
 
   // Directories (node_fs_dirs.cc).
+  void ReadDirPlus(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) override;
   void OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;
   void ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
                fuse_file_info* fi) override;
@@ -103,14 +121,66 @@ class NodeFs : public FileSystem {
 
  private:
   ErrnoOr<Entry> LookupByHandle(const RequestIds& ids, NodeClient* node, std::string_view hex);
-  void AnswerEntry(FuseRequest& r, NodeClient* node, const ErrnoOr<Entry>& entry);
+  // An entry of a page (node_fs_dirs.cc).
+  struct DirEntry {
+    uint64_t ino;
+    uint64_t cookie;
+    uint32_t type;
+    std::string name;
+    std::optional<Entry> object;
+    bool caps;    // ... with the caps for its attributes
+    size_t next;  // byte offset of the entry after it
+  };
+  static bool EntryAt(const DirPage& page, size_t at, DirEntry* out);
+  void ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_info* fi, bool plus);
+  // The room it took; 0: there is not enough.
+  size_t AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to, size_t room);
+  // Answers with an entry that a call has brought. dir: null where nothing may be cached.
+  void AnswerEntry(FuseRequest& r, const Object& dir, const char* name, const ErrnoOr<Entry>& entry,
+                   const CapTerms& terms);
+  void AnswerAttributes(FuseRequest& r, const Object& object, const omfs_attr& attr, const CapTerms& terms);
+  // False: not known, nothing is answered yet.
+  bool AnswerAttributesFromCache(FuseRequest& r, const Object& object);
+  bool AnswerLookupFromCache(FuseRequest& r, const Object& dir, const char* name);
+
+  // node_fs_caps.cc
+  //
+  // What to ask for with a call: nothing while nothing is cached.
+  CapTerms Terms(uint32_t object, uint32_t directory = 0) const;
+  // How long the kernel may keep a fact that is alive now, in seconds. The caller holds publish_ shared until the kernel has
+  // the answer, so that no recall of the fact comes between.
+  double Validity() const;
+  // Facts that a change of one's own has made worthless, by its terms; whatever became of it.
+  void Changed(const Object& object, uint32_t caps, const CapTerms& terms);
+  void ChangedName(const Object& dir, std::string_view name, const CapTerms& terms);
+  void ChangedUnseen(NodeClient* node, const std::optional<Fh>& fh, const CapTerms& terms);
+  // Written past the kernel's pages: those that it may hold for other users go.
+  void DropPages(FuseInode* inode, uint64_t offset, uint64_t length);
+  bool MayOpenLater(const Object& object, int flags) const;
+  EntryNotifier* notifier() const { return notifier_.get(); }
+
+  void OnRecall(const Recall& recall, RecallChannel::Answer answer);
+  void TakeBack(FuseInode* inode, const Recall& recall);
+  void OnNewGeneration();
+  // What the kernel has of older generations is gone when it returns; it waits for reads.
+  void PrepareForCaps();
+  void ForgetOldPages(FuseInode* inode);
+  void KernelHasPages(FuseInode* inode);
   // Of the object by its handle; if it has no name any more, through an open.
-  ErrnoOr<omfs_attr> Attributes(const Caller& caller, const Object& object);
+  ErrnoOr<omfs_attr> Attributes(const Caller& caller, const Object& object, CapTerms* terms);
   void Remove(FuseRequest& r, fuse_ino_t parent, const char* name, int flags);
   void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock);
 
   const std::shared_ptr<NodeClient> node_;
   InodeTable inodes_;
+
+  // Held shared from when a fact is found alive until the kernel has it, and alone while facts are declared dead.
+  mutable std::shared_mutex publish_;
+  std::atomic<bool> caching_{false};
+  std::shared_ptr<KernelCache> kernel_;  // set before caching_
+  std::unique_ptr<EntryNotifier> notifier_;
+  std::unique_ptr<ReleaseQueue> releases_;
+  std::unique_ptr<RecallChannel> recalls_;
 };
 
 // fuse_file_info::fh of an open file or directory.
@@ -118,10 +188,13 @@ struct FileHandle {
   NodeClient* node = nullptr;
   FuseInode* inode = nullptr;  // null for a root directory
   RemoteOpenRef open;
+  bool cached = false;  // reads fill the kernel's pages
 
   // Directories: the page read last and how far it was handed out.
   std::mutex dir_mu;
   DirPage page;
+  bool page_plus = false;    // with handles and attributes
+  CapStamp page_stamp;       // under which it is true; seq 0: under none
   size_t page_next = 0;      // byte offset of the next entry
   uint64_t last_cookie = 0;  // of the entry before it
 

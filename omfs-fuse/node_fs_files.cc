@@ -54,10 +54,36 @@ Errno UnlockAll(const FileHandle& h, uint64_t owner) {
 void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
-  ErrnoOr<Opened> opened = object->node->Open(r.caller(), object->fh, fi->flags);
+  // Pages of the kernel are valid whenever there are any (DataGate), so they are always kept. O_APPEND and O_DIRECT, and any
+  // writing, go past them.
+  const bool reads_only = (fi->flags & (O_ACCMODE | O_DIRECT | O_TRUNC)) == O_RDONLY;
+  if (MayOpenLater(*object, fi->flags)) {
+    fi->fh = NewHandle(object->node, object->inode, NodeClient::OpenLater(r.caller(), object->fh, fi->flags));
+    FileHandle::Of(fi)->cached = true;
+    fi->keep_cache = 1;
+    // A recall that came before the open stood here has not told the owner of it.
+    if (!MayOpenLater(*object, fi->flags)) {
+      const Errno e = object->node->EnsureOpen(FileHandle::Of(fi)->open);
+      if (!e.ok()) {
+        const std::unique_ptr<FileHandle> h(FileHandle::Of(fi));
+        h->inode->RemoveOpen(h->open);
+        return r.Fail(e);
+      }
+    }
+    return r.Open(*fi);
+  }
+  CapTerms terms = Terms(kAttributeCaps);
+  ErrnoOr<Opened> opened = object->node->Open(r.caller(), object->fh, fi->flags, &terms);
+  if ((fi->flags & O_TRUNC) != 0) Changed(*object, kAttributeCaps & ~OMFS_CAP_L, terms);
   if (!opened.ok()) return r.Fail(opened.error());
   fi->fh = NewHandle(object->node, object->inode, opened->open);
-  fi->direct_io = 1;
+  if (caching_ && terms.object(kAttributeCaps)) object->inode->cache.PutAttributes(opened->entry.attr, terms.stamp);
+  if (caching_ && reads_only && terms.object(OMFS_CAP_F)) {
+    FileHandle::Of(fi)->cached = true;
+    fi->keep_cache = 1;
+  } else {
+    fi->direct_io = 1;
+  }
   r.Open(*fi);
 }
 
@@ -65,13 +91,26 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
                     fuse_file_info* fi) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777);
+  const EntryNotifier::ChangeScope change(notifier(), parent);
+  CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
+  ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777, &terms);
+  ChangedName(*dir, name, terms);
   if (!opened.ok()) return r.Fail(opened.error());
   Made(r.ids(), parent, dir->node);
-  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  if ((fi->flags & O_TRUNC) != 0) ChangedUnseen(dir->node, opened->entry.fh, terms);
   fuse_entry_param e{};
-  e.ino = InodeTable::Number(inode);
+  std::shared_lock publish(publish_);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  e.ino = inode->number;
   e.attr = StatFrom(opened->entry.attr);
+  if (caching_ && dir->inode != nullptr && terms.directory(OMFS_CAP_L)) {
+    dir->inode->cache.PutName(name, opened->entry.fh, terms.stamp);
+    if (kernel_->keeps_names() && dir->inode->cache.NameAlive(name, terms.stamp)) e.entry_timeout = Validity();
+  }
+  if (caching_ && terms.object(kAttributeCaps)) {
+    inode->cache.PutAttributes(opened->entry.attr, terms.stamp);
+    if (inode->cache.AttributesAlive(terms.stamp)) e.attr_timeout = Validity();
+  }
   fi->fh = NewHandle(dir->node, inode, opened->open);
   fi->direct_io = 1;
   r.Create(e, *fi);
@@ -86,14 +125,24 @@ ErrnoOr<FileSystem::NewFile> NodeFs::TmpFile(const RequestIds& ids, fuse_ino_t d
   if (!opened.ok()) return opened.error();
   Made(ids, dir_ino, dir->node);
   FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
-  return NewFile{InodeTable::Number(inode), opened->entry.attr,
+  return NewFile{inode->number, opened->entry.attr,
                  NewHandle(dir->node, inode, opened->open)};
 }
 
 void NodeFs::Read(FuseRequest& r, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
   const std::span<std::byte> buffer = ReadBuffer(std::min<size_t>(size, OMFS_MAX_PAYLOAD));
-  ErrnoOr<size_t> n = h->node->Read(h->open->opener(), h->open, offset, buffer);
+  if (!h->cached) {
+    ErrnoOr<size_t> n = h->node->Read(h->open->opener(), h->open, offset, buffer);
+    if (h->inode != nullptr) h->inode->cache.ForgetAttributes();
+    if (!n.ok()) return r.Fail(n.error());
+    return r.Data(buffer.data(), *n);
+  }
+  const DataGate::ReadScope reading(&h->inode->data_gate);
+  KernelHasPages(h->inode);
+  CapTerms terms = Terms(OMFS_CAP_F | OMFS_CAP_MUST);
+  ErrnoOr<size_t> n = h->node->Read(h->open->opener(), h->open, offset, buffer, &terms);
+  h->inode->cache.ForgetAttributes();  // the time of the last access may have moved
   if (!n.ok()) return r.Fail(n.error());
   r.Data(buffer.data(), *n);
 }
@@ -103,9 +152,12 @@ void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, of
   FileHandle* h = FileHandle::Of(fi);
   const bool append = (fi->flags & O_APPEND) != 0 && !fi->writepage;
   const std::span<const std::byte> bytes{reinterpret_cast<const std::byte*>(data), size};
-  ErrnoOr<Written> written =
-      h->node->Write(IoCaller(r, *h, fi), h->open, offset, bytes, append ? OMFS_WRITE_APPEND : 0);
+  CapTerms terms = Terms(OMFS_CAP_F);
+  const uint32_t how = (append ? OMFS_WRITE_APPEND : 0) | (fi->writepage ? OMFS_WRITE_OWED : 0);
+  ErrnoOr<Written> written = h->node->Write(IoCaller(r, *h, fi), h->open, offset, bytes, how, &terms);
+  Changed({h->node, h->open->fh(), h->inode}, kAttributeCaps & ~OMFS_CAP_L & ~OMFS_CAP_F, terms);
   if (!written.ok()) return r.Fail(written.error());
+  if (!fi->writepage) DropPages(h->inode, written->offset, written->bytes);
   r.Written(written->bytes);
 }
 
@@ -133,7 +185,11 @@ void NodeFs::Fsync(FuseRequest& r, fuse_ino_t, int data_only, fuse_file_info* fi
 void NodeFs::Fallocate(FuseRequest& r, fuse_ino_t, int mode, off_t offset, off_t length,
                        fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
-  r.Done(h->node->Fallocate(IoCaller(r, *h, fi), h->open, offset, length, mode));
+  CapTerms terms = Terms(OMFS_CAP_F);
+  const Errno e = h->node->Fallocate(IoCaller(r, *h, fi), h->open, offset, length, mode, &terms);
+  Changed({h->node, h->open->fh(), h->inode}, kAttributeCaps & ~OMFS_CAP_L & ~OMFS_CAP_F, terms);
+  DropPages(h->inode, 0, 0);
+  r.Done(e);
 }
 
 void NodeFs::Seek(FuseRequest& r, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
@@ -149,9 +205,12 @@ void NodeFs::CopyFileRange(FuseRequest& r, fuse_ino_t, off_t offset_in, fuse_fil
   FileHandle* in = FileHandle::Of(fi_in);
   FileHandle* out = FileHandle::Of(fi_out);
   if (in->node != out->node) return r.Fail(EXDEV);
+  CapTerms terms = Terms(OMFS_CAP_F);
   ErrnoOr<uint64_t> copied = in->node->CopyRange(IoCaller(r, *out, fi_out), in->open, offset_in,
-                                                 out->open, offset_out, length, flags);
+                                                 out->open, offset_out, length, flags, &terms);
+  Changed({out->node, out->open->fh(), out->inode}, kAttributeCaps & ~OMFS_CAP_L & ~OMFS_CAP_F, terms);
   if (!copied.ok()) return r.Fail(copied.error());
+  DropPages(out->inode, offset_out, *copied);
   r.Written(*copied);
 }
 

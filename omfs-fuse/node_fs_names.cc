@@ -44,26 +44,18 @@ ErrnoOr<NodeFs::Object> NodeFs::Resolve(const RequestIds&, fuse_ino_t ino, Use) 
   if (ino == FUSE_ROOT_ID) {
     ErrnoOr<Entry> root = node_->Root();
     if (!root.ok()) return root.error();
-    return Object{node_.get(), (*root).fh, nullptr};
+    return Object{node_.get(), (*root).fh, inodes_.Root(node_.get(), (*root).fh)};
   }
   FuseInode* inode = InodeTable::At(ino);
   return Object{inode->node, inode->fh, inode};
 }
 
-void NodeFs::AnswerEntry(FuseRequest& r, NodeClient* node, const ErrnoOr<Entry>& entry) {
-  if (!entry.ok()) return r.Fail(entry.error());
-  fuse_entry_param e{};
-  e.ino = InodeTable::Number(inodes_.Remember(node, (*entry).fh));
-  e.attr = StatFrom((*entry).attr);
-  r.Entry(e);
-}
-
-ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object) {
-  ErrnoOr<omfs_attr> attr = object.node->GetAttr(caller, object.fh, nullptr);
+ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object, CapTerms* terms) {
+  ErrnoOr<omfs_attr> attr = object.node->GetAttr(caller, object.fh, nullptr, terms);
   if (attr.ok() || attr.error().value != ESTALE || object.inode == nullptr) return attr;
   const RemoteOpenRef open = object.inode->AnyOpen();
   if (!open) return attr;
-  return object.node->GetAttr(caller, object.fh, open);
+  return object.node->GetAttr(caller, object.fh, open, terms);
 }
 
 bool FhFromHex(std::string_view hex, Fh* fh) {
@@ -97,28 +89,37 @@ void NodeFs::Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) {
   if (!dir.ok()) return r.Fail(dir.error());
   const std::string_view n = name;
   if (parent == FUSE_ROOT_ID && n.starts_with(kByHandle)) {
-    return AnswerEntry(r, dir->node,
-                       LookupByHandle(r.ids(), dir->node, n.substr(kByHandle.size())));
+    const Object uncached{dir->node, dir->fh, nullptr};
+    return AnswerEntry(r, uncached, name, LookupByHandle(r.ids(), dir->node, n.substr(kByHandle.size())), CapTerms());
   }
-  AnswerEntry(r, dir->node, dir->node->Lookup(r.caller(), dir->fh, n));
+  if (AnswerLookupFromCache(r, *dir, name)) return;
+  CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
+  const ErrnoOr<Entry> found = dir->node->Lookup(r.caller(), dir->fh, n, &terms);
+  AnswerEntry(r, *dir, name, found, terms);
 }
 
 void NodeFs::Forget(fuse_ino_t ino, uint64_t count) {
-  if (ino != FUSE_ROOT_ID) inodes_.Forget(ino, count);
+  if (ino == FUSE_ROOT_ID) return;
+  const std::shared_ptr<FuseInode> forgotten = inodes_.Forget(ino, count);
+  if (forgotten && releases_ && forgotten->cache.highest().seq != 0) {
+    releases_->Add({forgotten->fh, forgotten->cache.Floor()});
+  }
 }
 
 void NodeFs::GetAttr(FuseRequest& r, fuse_ino_t ino, fuse_file_info*) {
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
-  ErrnoOr<omfs_attr> attr = Attributes(r.caller(), *object);
+  if (AnswerAttributesFromCache(r, *object)) return;
+  CapTerms terms = Terms(kAttributeCaps);
+  ErrnoOr<omfs_attr> attr = Attributes(r.caller(), *object, &terms);
   if (!attr.ok()) return r.Fail(attr.error());
-  r.Attr(StatFrom(*attr), 0);
+  AnswerAttributes(r, *object, *attr, terms);
 }
 
 ErrnoOr<omfs_attr> NodeFs::Statx(const RequestIds& ids, fuse_ino_t ino) {
   ErrnoOr<Object> object = Resolve(ids, ino);
   if (!object.ok()) return object.error();
-  return Attributes(CallerOf(ids), *object);
+  return Attributes(CallerOf(ids), *object, nullptr);
 }
 
 void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_set,
@@ -135,10 +136,12 @@ void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
     change.valid = OMFS_SET_UID | OMFS_SET_GID;
     change.uid = change.gid = ~0u;
   }
-  ErrnoOr<omfs_attr> result = object->node->SetAttr(r.caller(), object->fh, open, change);
-  if (nothing && !result.ok()) result = Attributes(r.caller(), *object);
+  CapTerms terms = Terms(kAttributeCaps);
+  ErrnoOr<omfs_attr> result = object->node->SetAttr(r.caller(), object->fh, open, change, &terms);
+  Changed(*object, kAttributeCaps & ~OMFS_CAP_L, terms);
+  if (nothing && !result.ok()) result = Attributes(r.caller(), *object, &terms);
   if (!result.ok()) return r.Fail(result.error());
-  r.Attr(StatFrom(*result), 0);
+  AnswerAttributes(r, *object, *result, terms);
 }
 
 void NodeFs::ReadLink(FuseRequest& r, fuse_ino_t ino) {
@@ -152,9 +155,12 @@ void NodeFs::ReadLink(FuseRequest& r, fuse_ino_t ino) {
 void NodeFs::MkNod(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  const ErrnoOr<Entry> made = dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev);
+  const EntryNotifier::ChangeScope change(notifier(), parent);
+  CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
+  const ErrnoOr<Entry> made = dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev, &terms);
   if (made.ok()) Made(r.ids(), parent, dir->node);
-  AnswerEntry(r, dir->node, made);
+  ChangedName(*dir, name, terms);
+  AnswerEntry(r, *dir, name, made, terms);
 }
 
 void NodeFs::MkDir(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode) {
@@ -164,15 +170,25 @@ void NodeFs::MkDir(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t m
 void NodeFs::Symlink(FuseRequest& r, const char* target, fuse_ino_t parent, const char* name) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  const ErrnoOr<Entry> made = dir->node->Symlink(r.caller(), dir->fh, name, target);
+  const EntryNotifier::ChangeScope change(notifier(), parent);
+  CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
+  const ErrnoOr<Entry> made = dir->node->Symlink(r.caller(), dir->fh, name, target, &terms);
   if (made.ok()) Made(r.ids(), parent, dir->node);
-  AnswerEntry(r, dir->node, made);
+  ChangedName(*dir, name, terms);
+  AnswerEntry(r, *dir, name, made, terms);
 }
 
 void NodeFs::Remove(FuseRequest& r, fuse_ino_t parent, const char* name, int flags) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent);
   if (!dir.ok()) return r.Fail(dir.error());
-  r.Done(dir->node->Unlink(r.caller(), dir->fh, name, flags));
+  const EntryNotifier::ChangeScope change(notifier(), parent);
+  CapTerms terms = Terms(0, OMFS_CAP_L);
+  const ErrnoOr<std::optional<Fh>> removed = dir->node->Unlink(r.caller(), dir->fh, name, flags, &terms);
+  ChangedName(*dir, name, terms);
+  if (!removed.ok()) return r.Fail(removed.error());
+  ChangedUnseen(dir->node, *removed, terms);
+  if (terms.directory(OMFS_CAP_L) && dir->inode != nullptr) dir->inode->cache.PutName(name, std::nullopt, terms.stamp);
+  r.Done(Errno());
 }
 
 void NodeFs::Unlink(FuseRequest& r, fuse_ino_t parent, const char* name) {
@@ -190,7 +206,15 @@ void NodeFs::Rename(FuseRequest& r, fuse_ino_t parent, const char* name, fuse_in
   ErrnoOr<Object> to = Resolve(r.ids(), new_parent);
   if (!to.ok()) return r.Fail(to.error());
   if (from->node != to->node) return r.Fail(EXDEV);
-  r.Done(from->node->Rename(r.caller(), from->fh, name, to->fh, new_name, flags));
+  const EntryNotifier::ChangeScope change(notifier(), parent), other_change(notifier(), new_parent);
+  CapTerms terms = Terms(0, OMFS_CAP_L);
+  const auto renamed = from->node->Rename(r.caller(), from->fh, name, to->fh, new_name, flags, &terms);
+  ChangedName(*from, name, terms);
+  ChangedName(*to, new_name, terms);
+  if (!renamed.ok()) return r.Fail(renamed.error());
+  ChangedUnseen(from->node, renamed->moved, terms);
+  ChangedUnseen(from->node, renamed->replaced, terms);
+  r.Done(Errno());
 }
 
 void NodeFs::Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const char* new_name) {
@@ -199,7 +223,12 @@ void NodeFs::Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const c
   ErrnoOr<Object> dir = Resolve(r.ids(), new_parent);
   if (!dir.ok()) return r.Fail(dir.error());
   if (object->node != dir->node) return r.Fail(EXDEV);
-  AnswerEntry(r, dir->node, dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name));
+  const EntryNotifier::ChangeScope change(notifier(), new_parent);
+  CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
+  const ErrnoOr<Entry> made = dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name, &terms);
+  ChangedName(*dir, new_name, terms);
+  Changed(*object, kAttributeCaps & ~OMFS_CAP_F, terms);
+  AnswerEntry(r, *dir, new_name, made, terms);
 }
 
 void NodeFs::StatFs(FuseRequest& r, fuse_ino_t ino) {

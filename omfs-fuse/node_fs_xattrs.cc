@@ -75,8 +75,11 @@ void NodeFs::SetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, const ch
   if (kHandleAttribute == name) return r.Fail(EPERM);
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
-  r.Done(object->node->SetXattr(r.caller(), object->fh, name,
-                                {reinterpret_cast<const std::byte*>(value), size}, flags));
+  CapTerms terms = Terms(OMFS_CAP_A);
+  const Errno e = object->node->SetXattr(r.caller(), object->fh, name,
+                                         {reinterpret_cast<const std::byte*>(value), size}, flags, &terms);
+  Changed(*object, OMFS_CAP_A, terms);
+  r.Done(e);
 }
 
 void NodeFs::ListXattr(FuseRequest& r, fuse_ino_t ino, size_t size) {
@@ -93,7 +96,10 @@ void NodeFs::RemoveXattr(FuseRequest& r, fuse_ino_t ino, const char* name) {
   if (kHandleAttribute == name) return r.Fail(EPERM);
   ErrnoOr<Object> object = Resolve(r.ids(), ino);
   if (!object.ok()) return r.Fail(object.error());
-  r.Done(object->node->RemoveXattr(r.caller(), object->fh, name));
+  CapTerms terms = Terms(OMFS_CAP_A);
+  const Errno e = object->node->RemoveXattr(r.caller(), object->fh, name, &terms);
+  Changed(*object, OMFS_CAP_A, terms);
+  r.Done(e);
 }
 
 void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse_file_info*,
@@ -113,7 +119,9 @@ void NodeFs::Ioctl(FuseRequest& r, fuse_ino_t ino, unsigned int cmd, void*, fuse
     memcpy(&flags, in, sizeof flags);
     value = flags;
   }
-  ErrnoOr<uint32_t> flags = object->node->Flags(r.caller(), object->fh, value);
+  CapTerms terms = Terms(OMFS_CAP_A);
+  ErrnoOr<uint32_t> flags = object->node->Flags(r.caller(), object->fh, value, &terms);
+  if (set) Changed(*object, OMFS_CAP_A, terms);
   if (!flags.ok()) return r.Fail(flags.error());
   if (set) return r.Ioctl(nullptr, 0);
   if (get_x) {

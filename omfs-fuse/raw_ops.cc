@@ -159,12 +159,13 @@ std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> requ
   }
 }
 
-bool IsInit(std::span<const std::byte> request, uint64_t* offered) {
+bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* minor) {
   fuse_in_header h;
   if (!Take(request, &h) || h.opcode != FUSE_INIT) return false;
   fuse_init_in in{};
   memcpy(&in, request.data(), std::min(request.size(), sizeof in));
   *offered = in.flags;
+  *minor = in.minor;
   if ((in.flags & kInitExt) != 0) *offered |= static_cast<uint64_t>(in.flags2) << 32;
   return true;
 }

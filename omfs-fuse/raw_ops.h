@@ -14,8 +14,8 @@ namespace omfs {
 // If the request is one of these, the complete reply; else an empty vector.
 std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> request);
 
-// Whether the request is FUSE_INIT; if so, what the kernel offers (all 64 flags).
-bool IsInit(std::span<const std::byte> request, uint64_t* offered);
+// Whether the request is FUSE_INIT; if so, what the kernel offers (all 64 flags), and the minor number of its protocol.
+bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* minor);
 
 // Adds to libfuse's reply to FUSE_INIT the features in which libfuse 3.14 has no say: shared
 // mappings of files with direct I/O (FUSE_DIRECT_IO_ALLOW_MMAP, 7.39). reply: the complete message,

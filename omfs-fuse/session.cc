@@ -75,6 +75,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     io.read = ReadDevice;
     io.writev = WriteDevice;
     fd_ = device.get();
+    kernel_cache_ = std::make_shared<KernelCache>(fd_);
     if (fuse_session_custom_io(session_, &io, fd_) != 0)
       return Internal("libfuse refuses the device");
     device.release();  // closed by fuse_session_destroy
@@ -83,6 +84,8 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     StartWorker();
     return absl::OkStatus();
   }
+
+  std::shared_ptr<KernelCache> kernel_cache() const { return kernel_cache_; }
 
   bool Stop() {
     if (absl::Status s = UnmountFuse(path_); !s.ok()) spdlog::error("{}", Text(s));
@@ -136,7 +139,11 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     const std::span<const std::byte> request{static_cast<const std::byte*>(buffer.mem),
                                              buffer.size};
     uint64_t offered = 0;
-    if (IsInit(request, &offered)) offered_by_kernel = offered;
+    uint32_t minor = 0;
+    if (IsInit(request, &offered, &minor)) {
+      offered_by_kernel = offered;
+      kernel_cache_->set_protocol_minor(minor);
+    }
     const std::vector<std::byte> reply = AnswerRaw(fs_.get(), request);
     if (reply.empty()) {
       fuse_session_process_buf(session_, &buffer);
@@ -150,6 +157,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
   const std::function<void()> ended_;
   fuse_session* session_ = nullptr;
   int fd_ = -1;  // session_'s
+  std::shared_ptr<KernelCache> kernel_cache_;
 
   std::mutex mu_;
   std::condition_variable worker_ended_;
@@ -172,6 +180,7 @@ absl::StatusOr<std::unique_ptr<FuseSession>> FuseSession::Start(std::shared_ptr<
   return std::unique_ptr<FuseSession>(new FuseSession(std::move(core)));
 }
 
+std::shared_ptr<KernelCache> FuseSession::kernel_cache() const { return core_->kernel_cache(); }
 bool FuseSession::Stop() { return core_->Stop(); }
 
 }  // namespace omfs

@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "omfs-fuse/file_system.h"
+#include "omfs-fuse/kernel_cache.h"
 
 namespace omfs {
 
@@ -29,6 +30,9 @@ class FuseSession {
                                                             unsigned long flags,
                                                             std::function<void()> ended);
   ~FuseSession();
+
+  // For taking back what the kernel caches; lives on after the session, without effect.
+  std::shared_ptr<KernelCache> kernel_cache() const;
 
   // Unmounts; users of a mount that is in use get errors from then on. False if the connection goes
   // on all the same, because the mount is also seen in another mount namespace: it then ends with

@@ -1,6 +1,7 @@
 // One request and its reply, on the way through a Link.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,6 +43,7 @@ struct Call {
       false;  // may wait for other clients (locks): takes the reader role only as the last
   bool patient =
       false;  // while the connection is down, wait for it as long as the lease, not just briefly
+  uint32_t caps = 0;  // wanted: OMFS_CAPS(object, directory)
   MetaWriter meta;
   std::span<const std::byte> payload;  // sent from where it is
   std::span<std::byte> into;           // the reply's payload goes here; no larger one is accepted
@@ -50,10 +52,14 @@ struct Call {
   Errno status;
   std::vector<std::byte> reply_meta;
   size_t reply_size = 0;    // bytes of payload in `into`
+  uint32_t reply_caps = 0;  // held: OMFS_CAPS(object, directory)
+  uint64_t cap_seq = 0;
   uint64_t generation = 0;  // in which an open that the reply names is valid; 0: in none any more
 
  private:
   friend class Link;
+
+  std::atomic<int64_t> sent_at_{0};  // steady clock, ns; set before the request goes out
 
   // Guarded by Link::mu_.
   uint16_t slot_ = 0;
@@ -73,6 +79,9 @@ struct Call {
 inline void Call::Reset() {
   op = 0;
   keep_reply = uses_open = repeatable = long_wait = patient = false;
+  caps = 0;
+  reply_caps = 0;
+  cap_seq = 0;
   meta.clear();
   payload = {};
   into = {};

@@ -88,7 +88,7 @@ TEST_F(ClientTest, RefusesNamesThatAreNoneWithoutAsking) {
   const Fh root = RootOf(*c);
   EXPECT_EQ(c->Lookup(kRoot, root, std::string(256, 'x')).error().value, ENAMETOOLONG);
   EXPECT_EQ(c->Lookup(kRoot, root, "a/b").error().value, EINVAL);
-  EXPECT_EQ(c->Unlink(kRoot, root, "", 0).value, ENOENT);
+  EXPECT_EQ(c->Unlink(kRoot, root, "", 0).error().value, ENOENT);
 }
 
 TEST_F(ClientTest, ReadsADirectoryInPages) {

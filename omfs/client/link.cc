@@ -32,6 +32,7 @@ Link::Link(LinkOptions options, std::shared_ptr<TlsContext> tls)
       tls_(std::move(tls)),
       client_id_(RandomId()),
       boot_(WallNanoseconds()),
+      wanted_(!options_.on_demand),
       trouble_since_(Clock::now()),
       last_heard_(Clock::now()),
       event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -62,9 +63,35 @@ bool Link::connected() const {
   return state_ == State::kUp;
 }
 
-uint64_t Link::generation() const {
+SessionKey Link::session_key() const {
   std::lock_guard lock(mu_);
-  return generation_;
+  SessionKey key;
+  key.client_id = client_id_;
+  key.boot = boot_;
+  key.session = state_ == State::kUp && grants_caps() ? session_ : 0;
+  key.generation = generation_;
+  return key;
+}
+
+void Link::SetGenerationListener(std::function<void()> listener) {
+  std::lock_guard lock(listener_mu_);
+  generation_listener_ = std::move(listener);
+}
+
+void Link::RenewLease(Clock::time_point sent_at) {
+  // A tenth less: clocks run at different speeds, and what was found valid is used a little later.
+  const int64_t lease = lease_ns_.load(std::memory_order_relaxed);
+  const int64_t end = std::chrono::nanoseconds(sent_at.time_since_epoch()).count() + lease - lease / 10;
+  int64_t known = lease_end_.load(std::memory_order_relaxed);
+  while (known < end && !lease_end_.compare_exchange_weak(known, end, std::memory_order_relaxed)) {
+  }
+}
+
+void Link::Want() {
+  if (wanted_) return;
+  wanted_ = true;
+  trouble_since_ = Clock::now();
+  Poke();
 }
 
 size_t Link::slots() const {
@@ -74,6 +101,7 @@ size_t Link::slots() const {
 
 ErrnoOr<Entry> Link::Root() {
   Lock lock(mu_);
+  Want();
   const auto deadline = trouble_since_ + options_.patience;
   while (state_ == State::kConnecting &&
          state_changed_.wait_until(lock, deadline) != std::cv_status::timeout) {
@@ -130,6 +158,7 @@ std::unique_ptr<Call> Link::ExecuteDetached(std::unique_ptr<Call> call, uint64_t
 }
 
 Outcome Link::TakeSlot(Lock& lock, Call* call, uint64_t generation) {
+  Want();
   for (;;) {
     if (state_ == State::kUp) {
       if (call->uses_open && generation != generation_) return Outcome::kStaleSession;
@@ -155,9 +184,11 @@ void Link::AssignSlot(Call* call) {
   slot.call = call;
 }
 
-void Link::Send(const std::shared_ptr<TlsStream>& stream, const Call& call, uint64_t session,
+void Link::Send(const std::shared_ptr<TlsStream>& stream, Call& call, uint64_t session,
                 uint32_t extra_flags) {
+  call.sent_at_ = std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
   Header h;
+  h.caps = call.caps;
   h.op = call.op;
   h.flags = (call.keep_reply ? OMFS_F_CACHE : 0) | extra_flags;
   h.session = session;
@@ -293,6 +324,9 @@ absl::Status Link::ReadReply(const std::shared_ptr<TlsStream>& stream, const Cal
   OMFS_RETURN_IF_ERROR(stream->ReadExact(call->reply_meta));
   OMFS_RETURN_IF_ERROR(stream->ReadExact(call->into.first(h.payload_len)));
   call->reply_size = h.payload_len;
+  call->reply_caps = h.caps;
+  call->cap_seq = h.cap_seq;
+  RenewLease(Clock::time_point(std::chrono::nanoseconds(call->sent_at_)));
   call->status = Errno(static_cast<int>(h.status));
   const void* sleeper;
   {

@@ -32,6 +32,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -59,6 +60,18 @@ struct LinkOptions {
   std::chrono::milliseconds connect_timeout{2000};
   // How long a new call waits for a connection that is being made or was lost just now.
   std::chrono::milliseconds patience{2000};
+  // The connection is made with the first call, not at once.
+  bool on_demand = false;
+  // Calls may ask for caps: somebody listens for recalls (RecallChannel).
+  bool caps = false;
+};
+
+// What a further connection needs to belong to the session.
+struct SessionKey {
+  std::array<uint8_t, 16> client_id{};
+  uint64_t boot = 0;
+  uint64_t session = 0;  // 0: there is none now, or its owner grants no caps
+  uint64_t generation = 0;
 };
 
 // Thread-safe.
@@ -73,7 +86,23 @@ class Link {
 
   // Opens made in another generation are gone. A call that names an open must be built after
   // reading it.
-  uint64_t generation() const;
+  uint64_t generation() const { return generation_number_.load(std::memory_order_acquire); }
+  // Until when what was cached under caps may be used: the lease as this client knows it, counted from when the latest
+  // answered request was sent, less a margin.
+  std::chrono::steady_clock::time_point lease_end() const {
+    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(lease_end_.load(std::memory_order_relaxed)));
+  }
+  // Whether the owner grants caps to this session.
+  bool grants_caps() const { return grants_caps_.load(std::memory_order_relaxed); }
+  SessionKey session_key() const;
+  // Called from the link's thread when the caps and opens of an earlier generation are void, before calls of the new one are
+  // sent. Must not wait for calls. Null: nobody any more, when this returns.
+  void SetGenerationListener(std::function<void()> listener);
+  const LinkOptions& options() const { return options_; }
+  const std::shared_ptr<TlsContext>& tls() const { return tls_; }
+  // Something was heard from the owner in answer to what was sent at that time.
+  void RenewLease(std::chrono::steady_clock::time_point sent_at);
+
   // Slots of the session; 0 before the first connection.
   size_t slots() const;
   // The export's root as of the last HELLO. Waits for a connection as a call does.
@@ -103,7 +132,7 @@ class Link {
   // link.cc: the way of a call.
   Outcome TakeSlot(Lock& lock, Call* call, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AssignSlot(Call* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Send(const std::shared_ptr<TlsStream>& stream, const Call& call, uint64_t session,
+  void Send(const std::shared_ptr<TlsStream>& stream, Call& call, uint64_t session,
             uint32_t extra_flags);
   void SendCancel(Call* call);
   // Until the call is done; with until_lost also when the connection is lost (then false).
@@ -123,6 +152,8 @@ class Link {
   // Sleeps until poked, the timeout, or the other end closes the connection.
   void Sleep(std::chrono::milliseconds timeout, const std::shared_ptr<TlsStream>& stream);
   void Poke();
+  // A call needs the connection.
+  void Want() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Bounds every read and write on the socket from now on.
   static void SetTimeouts(int fd, std::chrono::milliseconds read, std::chrono::milliseconds write);
   void KeepAlive();
@@ -132,6 +163,8 @@ class Link {
   absl::StatusOr<omfs_hello_rep> Hello(TlsStream& stream, uint64_t session, uint64_t boot);
   void Resume(std::shared_ptr<TlsStream> stream, bool opens_kept);
   void StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep& rep);
+  // Opens and caps of before are gone.
+  void NewGeneration();
   // Ends all calls under way. Needs: no connection, nobody holds the reader role.
   void EndCalls(Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends calls under way when the lease is over.
@@ -153,6 +186,13 @@ class Link {
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;    // of the owner, at the last HELLO
   uint64_t boot_ ABSL_GUARDED_BY(mu_);
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 1;
+  std::atomic<uint64_t> generation_number_{1};  // the same, to be read without the mutex
+  std::atomic<int64_t> lease_end_{0};           // steady clock, ns
+  std::atomic<int64_t> lease_ns_{0};
+  std::atomic<bool> grants_caps_{false};
+  bool wanted_ ABSL_GUARDED_BY(mu_);  // on_demand: there was a call
+  std::mutex listener_mu_;            // held while it is called; before mu_
+  std::function<void()> generation_listener_ ABSL_GUARDED_BY(listener_mu_);
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
   std::vector<uint16_t> free_ ABSL_GUARDED_BY(mu_);  // last in, first out: few slots stay in use
   size_t detached_ ABSL_GUARDED_BY(mu_) = 0;

@@ -32,11 +32,16 @@ uint64_t WallNanoseconds() {
 void Link::Run() {
   milliseconds backoff = kFirstBackoff;
   for (;;) {
-    bool up;
+    bool up, wanted;
     {
       Lock lock(mu_);
       if (state_ == State::kClosed) return;
       up = state_ == State::kUp;
+      wanted = wanted_;
+    }
+    if (!wanted) {
+      Sleep(milliseconds(-1), nullptr);
+      continue;
     }
     if (up) {
       backoff = kFirstBackoff;
@@ -139,8 +144,11 @@ absl::Status Link::TryConnect() {
                         TlsStream::Connect(tls_, options_.address, options_.port, options_.node,
                                            static_cast<int>(options_.connect_timeout.count())));
   SetTimeouts(stream->fd(), options_.connect_timeout, options_.connect_timeout);
+  const Clock::time_point sent_at = Clock::now();
   OMFS_ASSIGN_OR_RETURN(const omfs_hello_rep rep, Hello(*stream, session, boot));
   const milliseconds lease(Le32(rep.lease_ms));
+  lease_ns_ = std::chrono::nanoseconds(lease).count();
+  grants_caps_ = (Le32(rep.features) & OMFS_FEATURE_CAPS) != 0 && options_.caps;
   SetTimeouts(stream->fd(), lease / 2, lease / 2);
   const bool resumed = session != 0 && Le32(rep.resumed) == 1 && Le64(rep.session) == session;
   bool same_epoch;
@@ -159,6 +167,7 @@ absl::Status Link::TryConnect() {
   } else {
     StartSession(std::move(stream), rep);
   }
+  RenewLease(sent_at);
   return absl::OkStatus();
 }
 
@@ -209,6 +218,7 @@ void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
   std::vector<Call*> calls;
   uint64_t session;
   const void* reader;
+  if (!opens_kept) NewGeneration();
   {
     Lock lock(mu_);
     if (state_ == State::kClosed) return;
@@ -219,7 +229,6 @@ void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
       if (!opens_kept) slot.call->crossed_epoch_ = true;
       calls.push_back(slot.call);
     }
-    if (!opens_kept) ++generation_;
     stream_ = stream;
     state_ = State::kUp;
     // Somebody must read while the calls are sent again, or both ends might wait for the other to
@@ -258,17 +267,30 @@ void Link::StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep&
     if (state_ == State::kClosed) return;
     EndCalls(Outcome::kLost);
     first = generation_ == 1;
+  }
+  NewGeneration();
+  {
+    Lock lock(mu_);
+    if (state_ == State::kClosed) return;
     session_ = Le64(rep.session);
     slots_.assign(Le32(rep.slots), Slot());
     free_.clear();
     for (uint16_t i = static_cast<uint16_t>(slots_.size() - 1); i >= 1; --i) free_.push_back(i);
-    ++generation_;
     stream_ = stream;
     state_ = State::kUp;
     state_changed_.notify_all();
   }
   spdlog::info("{} node={} address={} port={}", first ? "connected" : "session started anew",
                options_.node.value, options_.address, options_.port);
+}
+
+void Link::NewGeneration() {
+  {
+    Lock lock(mu_);
+    generation_number_ = ++generation_;
+  }
+  std::lock_guard lock(listener_mu_);
+  if (generation_listener_) generation_listener_();
 }
 
 void Link::EndCalls(Outcome outcome) {

@@ -5,6 +5,7 @@
 
 #include "omfs/base/log.h"
 #include "omfs/client/node_client_calls.h"
+#include "omfs/wire/endian.h"
 
 namespace omfs {
 namespace {
@@ -19,7 +20,8 @@ NodeClient::NodeClient(LinkOptions options, std::shared_ptr<TlsContext> tls)
 
 NodeClient::~NodeClient() = default;
 
-Errno NodeClient::Transact(Call* call, Opens opens, Build build, CancelToken* cancel) {
+Errno NodeClient::Transact(Call* call, Opens opens, Build build, CapTerms* terms, CancelToken* cancel) {
+  if (terms != nullptr) terms->held = 0, terms->stamp = CapStamp();
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     call->Reset();
     const uint64_t generation = link_.generation();
@@ -35,11 +37,16 @@ Errno NodeClient::Transact(Call* call, Opens opens, Build build, CancelToken* ca
       ids.second = *id;
     }
     build(call, ids);
+    if (terms != nullptr && link_.grants_caps()) call->caps = terms->wanted;
     call->uses_open = opens.first != nullptr;
     call->keep_reply = IsNonIdempotent(call->op);
     call->patient = attempt > 0;
     switch (link_.Execute(call, generation, cancel)) {
       case Outcome::kReplied:
+        if (terms != nullptr && call->generation != 0) {
+          terms->held = call->reply_caps;
+          terms->stamp = {call->generation, call->cap_seq};
+        }
         return call->status;
       case Outcome::kStaleSession:
         continue;
@@ -65,6 +72,26 @@ ErrnoOr<uint64_t> NodeClient::IdOf(RemoteOpen* open, uint64_t generation) {
     if (Errno e = Reopen(open); !e.ok()) return e;
   }
   return open->id_;
+}
+
+Errno NodeClient::EnsureOpen(const RemoteOpenRef& open) {
+  const ErrnoOr<uint64_t> id = IdOf(open.get(), link_.generation());
+  return id.ok() ? Errno() : id.error();
+}
+
+void NodeClient::Release(std::span<const GivenBack> objects) {
+  const uint64_t generation = link_.generation();
+  std::vector<omfs_release> list;
+  for (const GivenBack& g : objects) {
+    if (g.stamp.generation == generation) list.push_back({g.fh.raw, Le64(g.stamp.seq)});
+  }
+  if (list.empty()) return;
+  // The payload must live as long as the call, which nobody waits for: it would not be worth an allocation scheme, so this
+  // one is waited for, by a thread that has nothing else to do.
+  Call call;
+  call.op = OMFS_OP_RELEASE;
+  call.payload = std::as_bytes(std::span(list));
+  link_.Execute(&call, generation);
 }
 
 Errno NodeClient::Reopen(RemoteOpen* open) {

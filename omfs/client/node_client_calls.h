@@ -13,19 +13,22 @@ inline Errno CheckName(std::string_view name) {
 }
 
 template <WirePod Req>
-Errno NodeClient::Do(Call* call, uint16_t op, const Caller& caller, const Req& req,
+Errno NodeClient::Do(Call* call, uint16_t op, const Caller& caller, const Req& req, CapTerms* terms,
                      std::string_view first, std::string_view second) {
-  return Transact(call, {}, [&](Call* c, OpenIds) {
-    c->op = op;
-    EncodeRequest(op, caller, req, &c->meta, first, second);
-  });
+  return Transact(
+      call, {},
+      [&](Call* c, OpenIds) {
+        c->op = op;
+        EncodeRequest(op, caller, req, &c->meta, first, second);
+      },
+      terms);
 }
 
 template <WirePod Rep, WirePod Req>
-ErrnoOr<Rep> NodeClient::Ask(uint16_t op, const Caller& caller, const Req& req,
+ErrnoOr<Rep> NodeClient::Ask(uint16_t op, const Caller& caller, const Req& req, CapTerms* terms,
                              std::string_view first, std::string_view second) {
   Call call;
-  if (Errno e = Do(&call, op, caller, req, first, second); !e.ok()) return e;
+  if (Errno e = Do(&call, op, caller, req, terms, first, second); !e.ok()) return e;
   Rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
   return rep;

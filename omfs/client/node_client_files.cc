@@ -14,22 +14,27 @@ constexpr int kLocalFlags = O_CLOEXEC | O_NOCTTY;
 
 }  // namespace
 
-ErrnoOr<Opened> NodeClient::Open(const Caller& caller, const Fh& fh, int flags) {
+ErrnoOr<Opened> NodeClient::Open(const Caller& caller, const Fh& fh, int flags, CapTerms* terms) {
   Call call;
   omfs_open_req req{};
   req.fh = fh.raw;
   req.flags = Le32(flags & ~(kLocalFlags | O_CREAT | O_EXCL));
-  const Errno e = Transact(&call, {}, [&](Call* c, OpenIds) {
+  const auto build = [&](Call* c, OpenIds) {
     c->op = OMFS_OP_OPEN;
     c->repeatable = (flags & O_TRUNC) == 0;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {}, build, terms);
   if (!e.ok()) return e;
   return FinishOpen(caller, flags, call);
 }
 
+RemoteOpenRef NodeClient::OpenLater(const Caller& caller, const Fh& fh, int flags) {
+  return std::make_shared<RemoteOpen>(fh, flags, caller);
+}
+
 ErrnoOr<Opened> NodeClient::Create(const Caller& caller, const Fh& dir, std::string_view name,
-                                   int flags, mode_t mode) {
+                                   int flags, mode_t mode, CapTerms* terms) {
   const bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
   if (!unnamed) {
     if (Errno e = CheckName(name); !e.ok()) return e;
@@ -39,10 +44,11 @@ ErrnoOr<Opened> NodeClient::Create(const Caller& caller, const Fh& dir, std::str
   req.dir = dir.raw;
   req.flags = Le32((flags & ~kLocalFlags) | (unnamed ? 0 : O_CREAT));
   req.mode = Le32(mode);
-  const Errno e = Transact(&call, {}, [&](Call* c, OpenIds) {
+  const auto build = [&](Call* c, OpenIds) {
     c->op = OMFS_OP_CREATE;
     EncodeRequest(c->op, caller, req, &c->meta, unnamed ? std::string_view() : name);
-  });
+  };
+  const Errno e = Transact(&call, {}, build, terms);
   if (!e.ok()) return e;
   return FinishOpen(caller, flags, call);
 }
@@ -77,10 +83,10 @@ void NodeClient::Close(const Caller& caller, const RemoteOpenRef& open, uint64_t
 }
 
 ErrnoOr<size_t> NodeClient::Read(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
-                                 std::span<std::byte> into) {
+                                 std::span<std::byte> into, CapTerms* terms) {
   into = into.first(std::min<size_t>(into.size(), OMFS_MAX_PAYLOAD));
   Call call;
-  const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
+  const auto build = [&](Call* c, OpenIds ids) {
     omfs_read_req req{};
     req.open_id = Le64(ids.first);
     req.offset = Le64(offset);
@@ -88,16 +94,17 @@ ErrnoOr<size_t> NodeClient::Read(const Caller& caller, const RemoteOpenRef& open
     c->op = OMFS_OP_READ;
     c->into = into;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {open.get()}, build, terms);
   if (!e.ok()) return e;
   return call.reply_size;
 }
 
 ErrnoOr<Written> NodeClient::Write(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
-                                   std::span<const std::byte> data, uint32_t flags) {
+                                   std::span<const std::byte> data, uint32_t flags, CapTerms* terms) {
   data = data.first(std::min<size_t>(data.size(), OMFS_MAX_PAYLOAD));
   Call call;
-  const Errno e = Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
+  const auto build = [&](Call* c, OpenIds ids) {
     omfs_write_req req{};
     req.open_id = Le64(ids.first);
     req.offset = Le64(offset);
@@ -105,7 +112,8 @@ ErrnoOr<Written> NodeClient::Write(const Caller& caller, const RemoteOpenRef& op
     c->op = OMFS_OP_WRITE;
     c->payload = data;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {open.get()}, build, terms);
   if (!e.ok()) return e;
   omfs_write_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok() || Le64(rep.written) > data.size()) {
@@ -126,9 +134,9 @@ Errno NodeClient::Fsync(const Caller& caller, const RemoteOpenRef& open, bool da
 }
 
 Errno NodeClient::Fallocate(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
-                            uint64_t len, int mode) {
+                            uint64_t len, int mode, CapTerms* terms) {
   Call call;
-  return Transact(&call, {open.get()}, [&](Call* c, OpenIds ids) {
+  const auto build = [&](Call* c, OpenIds ids) {
     omfs_fallocate_req req{};
     req.open_id = Le64(ids.first);
     req.offset = Le64(offset);
@@ -136,7 +144,8 @@ Errno NodeClient::Fallocate(const Caller& caller, const RemoteOpenRef& open, uin
     req.mode = Le32(mode);
     c->op = OMFS_OP_FALLOCATE;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  return Transact(&call, {open.get()}, build, terms);
 }
 
 ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const RemoteOpenRef& open, uint64_t offset,
@@ -158,11 +167,12 @@ ErrnoOr<uint64_t> NodeClient::Seek(const Caller& caller, const RemoteOpenRef& op
 
 ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRef& in,
                                         uint64_t in_offset, const RemoteOpenRef& out,
-                                        uint64_t out_offset, uint64_t len, uint32_t flags) {
+                                        uint64_t out_offset, uint64_t len, uint32_t flags,
+                                        CapTerms* terms) {
   // One call must not keep the owner busy for longer than a lease.
   constexpr uint64_t kAtOnce = 64 * 1024 * 1024;
   Call call;
-  const Errno e = Transact(&call, {in.get(), out.get()}, [&](Call* c, OpenIds ids) {
+  const auto build = [&](Call* c, OpenIds ids) {
     omfs_copy_range_req req{};
     req.open_in = Le64(ids.first);
     req.offset_in = Le64(in_offset);
@@ -172,7 +182,8 @@ ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRe
     req.flags = Le32(flags);
     c->op = OMFS_OP_COPY_RANGE;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {in.get(), out.get()}, build, terms);
   if (!e.ok()) return e;
   omfs_offset_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
@@ -180,11 +191,11 @@ ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRe
 }
 
 ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const RemoteOpenRef& dir,
-                                     uint64_t cookie, uint32_t max_bytes, bool plus) {
+                                     uint64_t cookie, uint32_t max_bytes, bool plus, CapTerms* terms) {
   DirPage page;
   page.entries.resize(std::min<uint32_t>(max_bytes, OMFS_MAX_PAYLOAD));
   Call call;
-  const Errno e = Transact(&call, {dir.get()}, [&](Call* c, OpenIds ids) {
+  const auto build = [&](Call* c, OpenIds ids) {
     omfs_readdir_req req{};
     req.open_id = Le64(ids.first);
     req.cookie = Le64(cookie);
@@ -193,7 +204,8 @@ ErrnoOr<DirPage> NodeClient::ReadDir(const Caller& caller, const RemoteOpenRef& 
     c->op = OMFS_OP_READDIR;
     c->into = page.entries;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {dir.get()}, build, terms);
   if (!e.ok()) return e;
   omfs_readdir_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);

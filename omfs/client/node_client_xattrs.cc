@@ -38,17 +38,18 @@ ErrnoOr<size_t> NodeClient::GetXattr(const Caller& caller, const Fh& fh, std::st
 }
 
 Errno NodeClient::SetXattr(const Caller& caller, const Fh& fh, std::string_view name,
-                           std::span<const std::byte> value, int flags) {
+                           std::span<const std::byte> value, int flags, CapTerms* terms) {
   if (value.size() > OMFS_XATTR_SIZE_MAX) return Errno(E2BIG);
   Call call;
-  return Transact(&call, {}, [&](Call* c, OpenIds) {
+  const auto build = [&](Call* c, OpenIds) {
     omfs_xattr_req req{};
     req.fh = fh.raw;
     req.flags = Le32(flags);
     c->op = OMFS_OP_SETXATTR;
     c->payload = value;
     EncodeRequest(c->op, caller, req, &c->meta, name);
-  });
+  };
+  return Transact(&call, {}, build, terms);
 }
 
 ErrnoOr<size_t> NodeClient::ListXattr(const Caller& caller, const Fh& fh,
@@ -68,25 +69,26 @@ ErrnoOr<size_t> NodeClient::ListXattr(const Caller& caller, const Fh& fh,
   return into.empty() ? Le32(rep.size) : call.reply_size;
 }
 
-Errno NodeClient::RemoveXattr(const Caller& caller, const Fh& fh, std::string_view name) {
+Errno NodeClient::RemoveXattr(const Caller& caller, const Fh& fh, std::string_view name, CapTerms* terms) {
   Call call;
   omfs_xattr_req req{};
   req.fh = fh.raw;
-  return Do(&call, OMFS_OP_REMOVEXATTR, caller, req, name);
+  return Do(&call, OMFS_OP_REMOVEXATTR, caller, req, terms, name);
 }
 
 ErrnoOr<uint32_t> NodeClient::Flags(const Caller& caller, const Fh& fh,
-                                    std::optional<uint32_t> set) {
+                                    std::optional<uint32_t> set, CapTerms* terms) {
   omfs_flags_req req{};
   req.fh = fh.raw;
   req.set = Le32(set ? 1 : 0);
   req.flags = Le32(set.value_or(0));
   Call call;
-  const Errno e = Transact(&call, {}, [&](Call* c, OpenIds) {
+  const auto build = [&](Call* c, OpenIds) {
     c->op = OMFS_OP_FLAGS;
     c->repeatable = !set;
     EncodeRequest(c->op, caller, req, &c->meta);
-  });
+  };
+  const Errno e = Transact(&call, {}, build, terms);
   if (!e.ok()) return e;
   omfs_flags_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
@@ -133,7 +135,7 @@ Errno NodeClient::SetLock(const Caller& caller, const RemoteOpenRef& open, uint6
         c->long_wait = wait;
         EncodeRequest(c->op, caller, req, &c->meta);
       },
-      wait ? cancel : nullptr);
+      nullptr, wait ? cancel : nullptr);
   if (wait) waiting_locks_.fetch_sub(1);
   if (e.ok()) {
     const bool everything = lock.start == 0 && lock.end == ~0ull;

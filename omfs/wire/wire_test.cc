@@ -77,10 +77,10 @@ TEST(Header, RefusesLengthsSlotsAndStatusOutOfRange) {
   }));
 }
 
-TEST(Header, RefusesUsedReservedFields) {
+TEST(Header, RefusesUnknownCaps) {
   std::byte b[OMFS_HDR_SIZE];
   Sample().Pack(b);
-  b[63] = std::byte{1};
+  b[offsetof(omfs_hdr, caps)] = std::byte{OMFS_CAP_ALL + 1};
   Header out;
   EXPECT_EQ(Header::Unpack(b, &out).code(), absl::StatusCode::kInvalidArgument);
 }
