@@ -27,10 +27,16 @@ CapTable::Verdict CapTable::Claim(Ticket* ticket, SessionId session, std::vector
     ticket->session_ = session;
     if (ticket->claims_ != claims) {
       Withdraw(ticket, &later);
-      const bool blocked = std::ranges::any_of(claims, [&](const CapClaim& c) { return Blocked(ticket, c); });
-      if (!blocked) Stand(ticket, std::move(claims), &later);
+      const bool early = !expected_.empty() &&
+                         std::ranges::any_of(claims, [](const CapClaim& c) { return c.changes != 0 && !c.owed; });
+      if (early) {
+        in_grace_.push_back(ticket);
+        ticket->in_grace_ = true;
+      } else if (std::ranges::none_of(claims, [&](const CapClaim& c) { return Blocked(ticket, c); })) {
+        Stand(ticket, std::move(claims), &later);
+      }
     }
-    if (ticket->blocked_on_ || !ticket->unanswered_.empty()) {
+    if (ticket->in_grace_ || ticket->blocked_on_ || !ticket->unanswered_.empty()) {
       Wait(ticket, std::move(resume));
       verdict = Verdict::kWait;
     }
@@ -133,6 +139,7 @@ void CapTable::Withdraw(Ticket* ticket, Later* later) {
   for (const uint64_t number : ticket->unanswered_) std::erase(outstanding_.at(number).tickets, ticket);
   ticket->unanswered_.clear();
   ticket->resume_ = nullptr;
+  if (std::exchange(ticket->in_grace_, false)) std::erase(in_grace_, ticket);
   for (const auto& waits_on : {std::exchange(ticket->blocked_on_, std::nullopt),
                                std::exchange(ticket->acquiring_, std::nullopt)}) {
     if (!waits_on) continue;
@@ -342,12 +349,42 @@ void CapTable::GiveBack(SessionId session, const omfs_fh& fh, uint64_t seq) {
   RemoveHolderIfIdle(fh, session);
 }
 
+void CapTable::StartGrace(std::vector<SessionId> sessions) {
+  std::lock_guard lock(mutex_);
+  expected_.insert(sessions.begin(), sessions.end());
+}
+
+bool CapTable::in_grace() const {
+  std::lock_guard lock(mutex_);
+  return !expected_.empty();
+}
+
+void CapTable::EndGrace() {
+  Later later;
+  {
+    std::lock_guard lock(mutex_);
+    for (const SessionId session : std::vector<SessionId>(expected_.begin(), expected_.end())) {
+      LeaveGrace(session, &later);
+    }
+  }
+  Do(std::move(later));
+}
+
+void CapTable::LeaveGrace(SessionId session, Later* later) {
+  if (expected_.erase(session) == 0 || !expected_.empty()) return;
+  for (Ticket* ticket : std::exchange(in_grace_, {})) {
+    ticket->in_grace_ = false;
+    if (ticket->resume_) later->run.push_back(std::exchange(ticket->resume_, nullptr));
+  }
+}
+
 void CapTable::Reconnected(SessionId session) {
   Later later;
   {
     std::lock_guard lock(mutex_);
     Client& client = clients_[session];
     client.connected = true;
+    LeaveGrace(session, &later);
     for (const uint64_t number : client.sent) later.send.push_back(outstanding_.at(number).recall);
     Transmit(&client, &later);
   }
@@ -358,10 +395,13 @@ void CapTable::EndSession(SessionId session) {
   Later later;
   {
     std::lock_guard lock(mutex_);
+    LeaveGrace(session, &later);
     const auto it = clients_.find(session);
-    if (it == clients_.end()) return;
-    Client client = std::move(it->second);
-    clients_.erase(it);
+    Client client;
+    if (it != clients_.end()) {
+      client = std::move(it->second);
+      clients_.erase(it);
+    }
     for (const omfs_fh& fh : client.objects) {
       const auto object = objects_.find(fh);
       if (object == objects_.end()) continue;

@@ -95,6 +95,7 @@ class CapTable {
     std::unordered_set<uint64_t> unanswered_;  // recalls it waits for
     std::optional<omfs_fh> blocked_on_;  // waits for claims of others on this object
     std::optional<omfs_fh> acquiring_;   // waits for F of this object
+    bool in_grace_ = false;              // waits for the end of the grace period
     std::function<void()> resume_;       // set while it waits
   };
 
@@ -132,6 +133,13 @@ class CapTable {
   void Answer(SessionId session, uint64_t seq);
   // The client gives back what it was granted up to seq.
   void GiveBack(SessionId session, const omfs_fh& object, uint64_t seq);
+
+  // After a restart: these sessions may still cache what an earlier epoch granted them. Until each has made its recall
+  // connection, and so said that it does not, or EndGrace, nothing is changed: claims of changes wait.
+  void StartGrace(std::vector<SessionId> sessions);
+  // Their leases have passed.
+  void EndGrace();
+  bool in_grace() const;
 
   // The session can be recalled from: before this, and after SessionGone, it is granted nothing.
   void Reconnected(SessionId session);
@@ -196,6 +204,7 @@ class CapTable {
   Holder* FindHolder(Object& object, SessionId session);
   Holder& HolderOf(const omfs_fh& fh, Object& object, SessionId session);
   void DropIfIdle(const omfs_fh& fh);
+  void LeaveGrace(SessionId session, Later* later);
   // Sends a recall to the holder. Returns its seq.
   uint64_t RecallFrom(const omfs_fh& fh, Holder& holder, uint32_t kind, uint32_t caps, std::string_view entry,
                       Later* later);
@@ -222,6 +231,8 @@ class CapTable {
   Objects objects_;                                        // guarded by mutex_
   std::unordered_map<SessionId, Client> clients_;          // guarded by mutex_
   std::unordered_map<uint64_t, Outstanding> outstanding_;  // by seq; guarded by mutex_
+  std::set<SessionId> expected_;                           // guarded by mutex_; not empty: in grace
+  std::vector<Ticket*> in_grace_;                          // guarded by mutex_
   uint64_t seq_ = 0;                                       // guarded by mutex_
   uint64_t recalls_ = 0;                                   // guarded by mutex_
   uint64_t waits_ = 0;                                     // guarded by mutex_

@@ -45,6 +45,7 @@ class DataServer::Impl {
 
   absl::Status Start() {
     OMFS_RETURN_IF_ERROR(sessions_.Load());
+    caps_.StartGrace(sessions_.Caching());
     lock_waiters_.Start([this](const auto& op) { return dispatcher_.TryAgain(op); },
                         [this](const auto& op, Errno e) { dispatcher_.GiveUp(op, e); });
     OMFS_RETURN_IF_ERROR(listener_.Start(config_.listen, config_.data_port));
@@ -108,6 +109,10 @@ class DataServer::Impl {
     while (!tick_.wait_for(lock, interval, [this] { return stopping_; })) {
       lock.unlock();
       sessions_.Expire();
+      if (caps_.in_grace() && std::chrono::steady_clock::now() - started_ > std::chrono::milliseconds(config_.lease_ms)) {
+        SPDLOG_INFO("grace period ended by time: not all clients have come back");
+        caps_.EndGrace();
+      }
       // Whoever lives but leaves a recall unanswered does not keep others waiting either.
       for (const SessionId id : caps_.Overdue(std::chrono::milliseconds(config_.lease_ms))) {
         const std::shared_ptr<Session> session = sessions_.Find(id);
@@ -136,6 +141,7 @@ class DataServer::Impl {
   Greeting greeting_;
   Listener listener_;
 
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::once_flag stop_once_;
   std::mutex mutex_;
   std::condition_variable tick_;

@@ -60,7 +60,14 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
     Refuse(*connection, h, absl::IsNotFound(welcome.status()) ? ESTALE : EIO);
     return welcome.status();
   }
-  if (for_recalls) connection->set_carries_recalls();
+  if (for_recalls) {
+    // Before the first grant: a restarted owner must know.
+    if (absl::Status s = sessions_->SetCaching(*welcome->session); !s.ok()) {
+      Refuse(*connection, h, EIO);
+      return s;
+    }
+    connection->set_carries_recalls();
+  }
   connection->set_session(welcome->session);
   welcome->session->Attach(connection);
 

@@ -83,6 +83,22 @@ absl::StatusOr<std::shared_ptr<Session>> SessionTable::Recover(const ClientRecor
   return session;
 }
 
+std::vector<SessionId> SessionTable::Caching() const {
+  std::lock_guard lock(mutex_);
+  std::vector<SessionId> caching;
+  for (const auto& [id, client] : remembered_) {
+    if (client.caching) caching.push_back(client.session);
+  }
+  return caching;
+}
+
+absl::Status SessionTable::SetCaching(const Session& session) {
+  ClientRecord record = session.client();
+  if (record.caching) return absl::OkStatus();
+  record.caching = true;
+  return store_->PutClient(record);
+}
+
 std::shared_ptr<Session> SessionTable::Find(SessionId id) const {
   std::lock_guard lock(mutex_);
   for (const auto& [client, session] : sessions_) {

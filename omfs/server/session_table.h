@@ -37,6 +37,11 @@ class SessionTable {
   };
   absl::StatusOr<Welcome> Greet(const Hello& hello);
 
+  // Sessions of before the restart whose clients may cache.
+  std::vector<SessionId> Caching() const;
+  // Notes that the session's client may cache from now on.
+  absl::Status SetCaching(const Session& session);
+
   // nullptr: there is no such session (any more).
   std::shared_ptr<Session> Find(SessionId id) const;
 

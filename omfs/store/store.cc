@@ -25,7 +25,8 @@ struct StoredClient {
   uint64_t boot;
   uint64_t session;
   uint16_t node;
-  uint8_t reserved[6];
+  uint8_t caching;
+  uint8_t reserved[5];
 };
 static_assert(sizeof(StoredClient) == 40);
 
@@ -72,6 +73,7 @@ std::string Packed(const ClientRecord& r) {
   s.boot = Le64(r.boot);
   s.session = Le64(r.session.value);
   s.node = Le16(r.node.value);
+  s.caching = r.caching;
   return std::string(reinterpret_cast<const char*>(&s), sizeof s);
 }
 
@@ -97,6 +99,7 @@ absl::StatusOr<ClientRecord> UnpackClient(const rocksdb::Slice& value) {
   r.boot = Le64(s.boot);
   r.session.value = Le64(s.session);
   r.node.value = Le16(s.node);
+  r.caching = s.caching != 0;
   return r;
 }
 

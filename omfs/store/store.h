@@ -26,6 +26,7 @@ struct ClientRecord {
   uint64_t boot = 0;
   NodeId node;
   SessionId session;
+  bool caching = false;  // it may hold caps: after a restart nothing may change before it is back or its lease has passed
 };
 
 // The last non-idempotent request of a slot.
