@@ -690,8 +690,16 @@ absl::Status DeputyAgent::TakeHome(const LinkMessage& first) {
   link_.reset();
   info_.set_state("home");
   info_.set_where(config_.node.value);
+  // Its working directory may have been removed while away. Looking for it by name tells this kernel.
+  const std::string directory = fmt::format("/proc/{}/cwd", task_->pid());
+  char path[PATH_MAX];
+  if (const ssize_t n = readlink(directory.c_str(), path, sizeof path - 1); n > 0) {
+    path[n] = 0;
+    (void)access(path, F_OK);
+  }
+  Report();  // before it can do anything here that is to be seen
   const absl::Status detached = Release();
-  Report(home_requested_);
+  if (home_requested_) Report(true);
   return detached;
 }
 
