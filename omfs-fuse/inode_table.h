@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +23,13 @@ class FuseInode {
 
   NodeClient* const node;
   const Fh fh;
+
+  // A directory may be removed while somebody stands in it; the owner then no longer knows its handle. For those who do it is
+  // what it was when last seen, without links.
+  void SawDirectory(const omfs_attr& attr);
+  // The owner does not know the handle any more. nullopt: it was never seen as a directory.
+  std::optional<omfs_attr> RemovedDirectory();
+  bool removed() const;
 
   // Opens of the object by this mount: through one of them a file without a name is still reached.
   void AddOpen(const RemoteOpenRef& open);
@@ -43,6 +51,8 @@ class FuseInode {
   friend class InodeTable;
   uint64_t lookups_ = 0;  // guarded by InodeTable::mu_
   mutable std::mutex mu_;
+  std::optional<omfs_attr> directory_ ABSL_GUARDED_BY(mu_);
+  bool removed_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<RemoteOpenRef> opens_ ABSL_GUARDED_BY(mu_);
   std::unordered_map<uint64_t, RemoteOpenRef> lockers_ ABSL_GUARDED_BY(mu_);
 };

@@ -65,7 +65,8 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
                     fuse_file_info* fi) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777);
+  ErrnoOr<Opened> opened =
+      InDirectory(*dir, dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777));
   if (!opened.ok()) return r.Fail(opened.error());
   Made(r.ids(), parent, dir->node);
   FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);

@@ -53,16 +53,23 @@ ErrnoOr<NodeFs::Object> NodeFs::Resolve(const RequestIds&, fuse_ino_t ino, Use) 
 void NodeFs::AnswerEntry(FuseRequest& r, NodeClient* node, const ErrnoOr<Entry>& entry) {
   if (!entry.ok()) return r.Fail(entry.error());
   fuse_entry_param e{};
-  e.ino = InodeTable::Number(inodes_.Remember(node, (*entry).fh));
+  FuseInode* inode = inodes_.Remember(node, (*entry).fh);
+  e.ino = InodeTable::Number(inode);
   e.attr = StatFrom((*entry).attr);
+  if (S_ISDIR(e.attr.st_mode)) inode->SawDirectory((*entry).attr);
   r.Entry(e);
 }
 
 ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object) {
   ErrnoOr<omfs_attr> attr = object.node->GetAttr(caller, object.fh, nullptr);
-  if (attr.ok() || attr.error().value != ESTALE || object.inode == nullptr) return attr;
+  if (object.inode == nullptr) return attr;
+  if (attr.ok() && S_ISDIR(StatFrom(*attr).st_mode)) object.inode->SawDirectory(*attr);
+  if (attr.ok() || attr.error().value != ESTALE) return attr;
   const RemoteOpenRef open = object.inode->AnyOpen();
-  if (!open) return attr;
+  if (!open) {
+    if (const auto removed = object.inode->RemovedDirectory()) return *removed;
+    return attr;
+  }
   return object.node->GetAttr(caller, object.fh, open);
 }
 
@@ -100,7 +107,7 @@ void NodeFs::Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) {
     return AnswerEntry(r, dir->node,
                        LookupByHandle(r.ids(), dir->node, n.substr(kByHandle.size())));
   }
-  AnswerEntry(r, dir->node, dir->node->Lookup(r.caller(), dir->fh, n));
+  AnswerEntry(r, dir->node, InDirectory(*dir, dir->node->Lookup(r.caller(), dir->fh, n)));
 }
 
 void NodeFs::Forget(fuse_ino_t ino, uint64_t count) {
@@ -152,7 +159,7 @@ void NodeFs::ReadLink(FuseRequest& r, fuse_ino_t ino) {
 void NodeFs::MkNod(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  const ErrnoOr<Entry> made = dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev);
+  const ErrnoOr<Entry> made = InDirectory(*dir, dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev));
   if (made.ok()) Made(r.ids(), parent, dir->node);
   AnswerEntry(r, dir->node, made);
 }
@@ -164,7 +171,7 @@ void NodeFs::MkDir(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t m
 void NodeFs::Symlink(FuseRequest& r, const char* target, fuse_ino_t parent, const char* name) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
   if (!dir.ok()) return r.Fail(dir.error());
-  const ErrnoOr<Entry> made = dir->node->Symlink(r.caller(), dir->fh, name, target);
+  const ErrnoOr<Entry> made = InDirectory(*dir, dir->node->Symlink(r.caller(), dir->fh, name, target));
   if (made.ok()) Made(r.ids(), parent, dir->node);
   AnswerEntry(r, dir->node, made);
 }
