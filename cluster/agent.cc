@@ -95,7 +95,10 @@ void Agent::ReadLoop() {
     pollfd p[] = {{open ? socket_.get() : -1, POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     if (poll(p, 2, -1) < 0) continue;
     if (p[0].revents != 0) {
-      open = TakeEvents();
+      {
+        std::lock_guard reading(read_mutex_);
+        if (HasSaidMore()) open = TakeEvent();  // or last() was quicker
+      }
       std::lock_guard lock(mutex_);
       if (hung_up_) return;
     } else if (p[1].revents != 0) {
@@ -105,7 +108,12 @@ void Agent::ReadLoop() {
   Reap();
 }
 
-bool Agent::TakeEvents() {
+bool Agent::HasSaidMore() const {
+  pollfd p{socket_.get(), POLLIN, 0};
+  return poll(&p, 1, 0) > 0;
+}
+
+bool Agent::TakeEvent() {
   const auto bytes = ReceiveFrame(socket_.get());
   if (!bytes.ok()) return false;
   local::AgentEvent event;
@@ -190,7 +198,11 @@ absl::Status Agent::Await(const std::function<bool(const local::AgentEvent&)>& p
   return absl::DeadlineExceededError(fmt::format("{} does not answer", name_));
 }
 
-local::AgentEvent Agent::last() const {
+local::AgentEvent Agent::last() {
+  {
+    std::lock_guard reading(read_mutex_);
+    while (HasSaidMore() && TakeEvent()) continue;
+  }
   std::lock_guard lock(mutex_);
   return last_;
 }

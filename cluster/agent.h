@@ -40,8 +40,9 @@ class Agent {
   absl::Status Await(const std::function<bool(const local::AgentEvent&)>& predicate,
                      std::chrono::milliseconds limit);
 
-  // What it last said about its process and itself. listening_port is kept once it was told.
-  local::AgentEvent last() const;
+  // What it last said about its process and itself, up to what it has said by now: a process that it has let go on after saying so
+  // is never shown in its old state. listening_port is kept once it was told.
+  local::AgentEvent last();
   bool ended() const;
   std::chrono::steady_clock::time_point end_time() const;  // meaningful once ended
   pid_t pid() const { return pid_; }
@@ -53,7 +54,8 @@ class Agent {
  private:
   Agent(std::string name, pid_t pid, ScopedFd pidfd, ScopedFd socket);
   void ReadLoop();
-  bool TakeEvents();  // one event; false at the end of the stream
+  bool TakeEvent();  // read_mutex_ held; false at the end of the stream
+  bool HasSaidMore() const;
   void Reap();
   // command_mutex_ held. Gives the number of the command.
   absl::StatusOr<uint64_t> SendNext(const local::AgentCommand& command);
@@ -64,7 +66,8 @@ class Agent {
   const ScopedFd pidfd_;
   const ScopedFd socket_;
 
-  std::mutex command_mutex_;  // one command at a time; before mutex_
+  std::mutex command_mutex_;  // one command at a time; before read_mutex_ and mutex_
+  std::mutex read_mutex_;     // one reader of the socket at a time; before mutex_
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   local::AgentEvent last_;

@@ -26,6 +26,12 @@ int PlayAgent(const std::string& behaviour) {
   Tell(started);
   if (behaviour == "fails") return 3;
   if (behaviour == "lists-descriptors") return fcntl(4, F_GETFD) == -1 && errno == EBADF ? 0 : 1;
+  if (behaviour.starts_with("/")) {
+    local::AgentEvent home = started;
+    home.mutable_process()->set_state("home");
+    Tell(home);
+    close(open(behaviour.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+  }
   for (;;) {
     const auto bytes = ReceiveFrame(kChannel);
     if (!bytes.ok()) return 0;
@@ -98,6 +104,17 @@ TEST(Agent, WhatItSaidBeforeItEndedIsKept) {
   AwaitEnd(*agent);
   EXPECT_EQ(agent->last().process().pid(), 42);
   EXPECT_FALSE(agent->Command(MoveHome()).ok());
+}
+
+TEST(Agent, WhatItSaidBeforeItsNextStepIsKnownAfterThatStep) {
+  for (int i = 0; i < 50; ++i) {
+    const std::string step = testing::TempDir() + "/agent_test." + std::to_string(getpid());
+    auto agent = Start(step);
+    while (access(step.c_str(), F_OK) != 0) usleep(100);
+    EXPECT_EQ(agent->last().process().state(), "home");
+    unlink(step.c_str());
+    agent->HangUp();
+  }
 }
 
 TEST(Agent, GetsNoOtherDescriptor) {

@@ -16,6 +16,7 @@
 #include <fstream>
 
 #include "migration/capture.h"
+#include "migration/descriptor_room.h"
 #include "migration/descriptors.h"
 #include "migration/guest_stub.h"
 #include "migration/home_return.h"
@@ -62,6 +63,26 @@ std::string StatusField(pid_t pid, const std::string& key) {
     }
   }
   return "";
+}
+
+// Memory of the stopped process that can be written and put back: of its stack, or any other it writes to.
+absl::StatusOr<RemotePtr> FindScratch(const std::vector<Mapping>& maps, uint64_t stack_pointer) {
+  constexpr uint64_t kSize = 64;
+  const Mapping* found = nullptr;
+  for (const Mapping& m : maps) {
+    if (m.shared || m.special() || (m.prot & PROT_WRITE) == 0) continue;
+    const bool stack = m.start <= stack_pointer && stack_pointer < m.end;
+    if (found == nullptr || stack) found = &m;
+    if (stack) return RemotePtr(std::min(stack_pointer & ~uint64_t{15}, m.end - kSize));
+  }
+  if (found == nullptr) return FailedPrecondition("it has no memory to write to");
+  return RemotePtr(found->start);
+}
+
+int HighestDescriptor(const Image& image) {
+  int highest = -1;
+  for (const Descriptor& d : image.descriptors()) highest = std::max(highest, d.number());
+  return highest;
 }
 
 }  // namespace
@@ -376,8 +397,13 @@ absl::Status DeputyAgent::MoveOut(const local::MoveTo& to) {
 
   RemoteCalls calls(&*task_, site);
   OMFS_RETURN_IF_ERROR(LeaveRestartableSequence(*task_));
-  OMFS_ASSIGN_OR_RETURN(DeputyBlob blob, DeputyBlob::Install(calls, base));
-  blob_.emplace(std::move(blob));
+  OMFS_ASSIGN_OR_RETURN(const user_regs_struct regs, task_->GetRegs());
+  OMFS_ASSIGN_OR_RETURN(const RemotePtr scratch, FindScratch(maps, regs.rsp));
+  OMFS_ASSIGN_OR_RETURN(DescriptorRoom room, DescriptorRoom::Make(calls, scratch, HighestDescriptor(image)));
+  auto blob = DeputyBlob::Install(calls, base);
+  OMFS_RETURN_IF_ERROR(room.GiveBack(calls));
+  OMFS_RETURN_IF_ERROR(blob.status());
+  blob_.emplace(std::move(*blob));
   const auto send = [&]() -> absl::Status {
     OMFS_RETURN_IF_ERROR(CaptureState(*task_, site, blob_->data_base(), &image));
     if (image.vdso_start() != 0) {
@@ -639,7 +665,10 @@ absl::Status DeputyAgent::TakeHome(const LinkMessage& first) {
     if (m.has_pages_end()) break;
     return absl::DataLossError("unexpected message in an image");
   }
+  OMFS_ASSIGN_OR_RETURN(DescriptorRoom room,
+                        DescriptorRoom::Make(calls, blob_->data_base(), HighestDescriptor(image)));
   OMFS_RETURN_IF_ERROR(home.Finish(*blob_, config_.mount_point));
+  OMFS_RETURN_IF_ERROR(room.GiveBack(calls));
   // From here the process is whole. The blob unmaps itself by way of the vDSO's own system call instruction.
   OMFS_ASSIGN_OR_RETURN(const RemotePtr site, FindSyscallSite(*task_));
   RemoteCalls last(&*task_, site);
@@ -661,8 +690,16 @@ absl::Status DeputyAgent::TakeHome(const LinkMessage& first) {
   link_.reset();
   info_.set_state("home");
   info_.set_where(config_.node.value);
+  // Its working directory may have been removed while away. Looking for it by name tells this kernel.
+  const std::string directory = fmt::format("/proc/{}/cwd", task_->pid());
+  char path[PATH_MAX];
+  if (const ssize_t n = readlink(directory.c_str(), path, sizeof path - 1); n > 0) {
+    path[n] = 0;
+    (void)access(path, F_OK);
+  }
+  Report();  // before it can do anything here that is to be seen
   const absl::Status detached = Release();
-  Report(home_requested_);
+  if (home_requested_) Report(true);
   return detached;
 }
 

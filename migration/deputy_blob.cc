@@ -6,7 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include "migration/interruption.h"
 
 extern "C" {
 extern const char omfs_deputy_blob_begin[], omfs_deputy_blob_end[];
@@ -120,7 +123,10 @@ absl::StatusOr<bool> DeputyBlob::CancelCall(TracedTask& task) {
   const uint64_t at = regs.rip - base_;
   const uint64_t call = Offset(omfs_deputy_blob_call), called = Offset(omfs_deputy_blob_called);
   const uint64_t load = Offset(omfs_deputy_blob_load);
-  int64_t result = kRestartSys;
+  const CallSlot& request = *slot();
+  SyscallArgs args;
+  std::copy(std::begin(request.args), std::end(request.args), args.begin());
+  int64_t result = EndOfUnbegunCall(request.nr, args);
   if (at == called && static_cast<int64_t>(regs.orig_rax) >= 0) {
     const auto rax = static_cast<int64_t>(regs.rax);
     if (rax != kRestartSys && rax != kRestartNoIntr && rax != kRestartNoHand && rax != kRestartBlock) {

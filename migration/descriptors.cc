@@ -122,7 +122,7 @@ absl::Status DescribeHomeDescriptors(pid_t pid, bool no_dfsa, Image* image) {
     struct stat st {};
     const bool candidate = !no_dfsa && !info.locked && (info.flags & O_PATH) == 0 &&
                            (info.flags & O_TMPFILE) != O_TMPFILE && stat(path.c_str(), &st) == 0 &&
-                           (S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && info.offset == 0));
+                           (S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && info.offset == 0 && st.st_nlink != 0));
     if (candidate && !FindDuplicate(pid, info, *image, &d)) {
       // Locks belong to the open file at home, and to all its descriptors there.
       if (auto id = dfsa::IdentifyPath(path); id.ok() && !id->may_be_locked && !SharedElsewhere(pid, info)) {
@@ -131,8 +131,10 @@ absl::Status DescribeHomeDescriptors(pid_t pid, bool no_dfsa, Image* image) {
     }
     *image->add_descriptors() = d;
   }
-  if (!no_dfsa) {
-    if (auto id = dfsa::IdentifyPath(fmt::format("/proc/{}/cwd", pid)); id.ok()) {
+  const std::string cwd = fmt::format("/proc/{}/cwd", pid);
+  // A removed directory can be reached only by those who stand in it.
+  if (struct stat st {}; !no_dfsa && stat(cwd.c_str(), &st) == 0 && st.st_nlink != 0) {
+    if (auto id = dfsa::IdentifyPath(cwd); id.ok()) {
       uint32_t node = 0;
       SetIdentity(*id, &node, image->mutable_cwd_handle());
       image->set_cwd_node(node);

@@ -135,6 +135,8 @@ class ChildSetup {
     for (const Limit& l : image_.limits()) {
       // The number of processes is counted per user and node; the home counts it.
       if (l.resource() == RLIMIT_NPROC) continue;
+      // Building needs descriptors beside the guest's own: RestoreFileLimit.
+      if (l.resource() == RLIMIT_NOFILE) continue;
       const rlimit limit{l.soft(), l.hard()};
       if (setrlimit(static_cast<__rlimit_resource>(l.resource()), &limit) != 0 && errno != EPERM) return false;
     }
@@ -466,6 +468,24 @@ absl::Status GuestBuilder::InstallFilter(RemoteCalls& calls) {
   return calls.Do("close", SYS_close, {fd}).status();
 }
 
+// The last of the limits, when nothing more is opened for the guest. It inherited one that is wide enough; a hard limit
+// above that is beyond what this node gives.
+absl::Status GuestBuilder::RestoreFileLimit(RemoteCalls& calls) {
+  for (const Limit& l : image_.limits()) {
+    if (l.resource() != RLIMIT_NOFILE) continue;
+    rlimit have{};
+    OMFS_ASSIGN_OR_RETURN(const int64_t asked,
+                          calls.Raw(SYS_prlimit64, {0, RLIMIT_NOFILE, 0, scratch().value}));
+    if (asked != 0) return ErrnoStatus(static_cast<int>(-asked), "asking the guest's limit of open files");
+    OMFS_RETURN_IF_ERROR(task_->Read(scratch(), std::as_writable_bytes(std::span(&have, 1))));
+    const rlimit want{std::min<rlim_t>(l.soft(), have.rlim_max), std::min<rlim_t>(l.hard(), have.rlim_max)};
+    OMFS_RETURN_IF_ERROR(task_->Write(scratch(), std::as_bytes(std::span(&want, 1))));
+    OMFS_RETURN_IF_ERROR(
+        calls.Do("prlimit", SYS_prlimit64, {0, RLIMIT_NOFILE, scratch().value, 0}).status());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status GuestBuilder::Finish() {
   RemoteCalls calls(&*task_, site());
   // What only the building needed.
@@ -474,6 +494,7 @@ absl::Status GuestBuilder::Finish() {
   OMFS_RETURN_IF_ERROR(RestoreLayout(calls));
   OMFS_RETURN_IF_ERROR(RestoreSignals(calls));
   OMFS_RETURN_IF_ERROR(InstallFilter(calls));
+  OMFS_RETURN_IF_ERROR(RestoreFileLimit(calls));
   if (image_.tid_address() != 0) {
     OMFS_RETURN_IF_ERROR(calls.Do("set_tid_address", SYS_set_tid_address, {image_.tid_address()}).status());
   }

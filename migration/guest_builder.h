@@ -49,6 +49,7 @@ class GuestBuilder {
   absl::Status PlaceVdso(RemoteCalls& calls);
   absl::Status MapMemory(RemoteCalls& calls);
   absl::Status InstallFilter(RemoteCalls& calls);
+  absl::Status RestoreFileLimit(RemoteCalls& calls);
   absl::Status RestoreSignals(RemoteCalls& calls);
   absl::Status RestoreLayout(RemoteCalls& calls);
 

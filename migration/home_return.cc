@@ -197,9 +197,11 @@ absl::Status HomeReturn::RestoreDescriptors(DeputyBlob& blob, const std::string&
     ours.reset(static_cast<int>(syscall(SYS_pidfd_getfd, task.pidfd(), pair[1], 0)));
     if (!ours) return ErrnoStatus(errno, fmt::format("pidfd_getfd of descriptor {} (of {}, {})", pair[1], pair[0], pair[1]));
     // Out of the way of the numbers that are to be restored.
+    uint64_t above = 0;
+    for (const Descriptor& d : image_.descriptors()) above = std::max<uint64_t>(above, d.number() + 1);
     for (int& fd : pair) {
       OMFS_ASSIGN_OR_RETURN(const uint64_t high, calls_.Do("fcntl", SYS_fcntl,
-                                                           {static_cast<uint64_t>(fd), F_DUPFD_CLOEXEC, 512}));
+                                                           {static_cast<uint64_t>(fd), F_DUPFD_CLOEXEC, above}));
       OMFS_RETURN_IF_ERROR(calls_.Raw(SYS_close, {static_cast<uint64_t>(fd)}).status());
       fd = static_cast<int>(high);
     }

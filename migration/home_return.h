@@ -18,7 +18,7 @@ class HomeReturn {
   // Mappings; afterwards memory frames may be applied.
   absl::Status Begin();
   absl::Status Apply(const Frame& frame);
-  // Signal state, thread registrations and descriptors. mfs: where /mfs is mounted.
+  // Signal state, thread registrations and descriptors, for which there is room (DescriptorRoom). mfs: where /mfs is mounted.
   absl::Status Finish(DeputyBlob& blob, const std::string& mfs);
 
  private:

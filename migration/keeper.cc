@@ -98,6 +98,12 @@ absl::Status Keeper::Build() {
     const bool library = v.file() != 0 && v.start() >= GuestStub::kLibraries;
     if (library && (library_floor_ == 0 || v.start() < library_floor_)) library_floor_ = v.start();
   }
+  if (image_.registers().size() == sizeof(user_regs_struct)) {
+    user_regs_struct regs;
+    memcpy(&regs, image_.registers().data(), sizeof regs);
+    const auto code = static_cast<int64_t>(regs.rax);
+    if (static_cast<int64_t>(regs.orig_rax) >= 0 && IsRestart(code)) interrupted_ = {regs.orig_rax, code};
+  }
   cwd_here_ = image_.cwd_on_mfs();
   restart_at_home_ = image_.restart_at_home();
   paths_ = std::make_unique<dfsa::PathRules>(config_.mount_point, config_.node,
@@ -248,9 +254,11 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
     if (SentByKeeper(seen)) OMFS_RETURN_IF_ERROR(task.SetSiginfo(*original));
     signals_.erase(original);
   }
+  OMFS_RETURN_IF_ERROR(CorrectUnbegun());
   // A handler ends the interrupted call; without one the guest's kernel restarts it, and its number is seen no more.
   if (HasHandler(stop.signal)) {
     restart_at_home_ = false;
+    interrupted_.reset();
   } else {
     OMFS_ASSIGN_OR_RETURN(const user_regs_struct regs, task.GetRegs());
     if (static_cast<int64_t>(regs.rax) == kRestartBlock && regs.orig_rax != SYS_restart_syscall) {
@@ -260,11 +268,10 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
   return task.Continue(stop.signal);
 }
 
-absl::Status Keeper::StopInCall(uint64_t id) {
+absl::Status Keeper::StopInCall(uint64_t id, int64_t code) {
   TracedTask& task = builder_->task();
   OMFS_RETURN_IF_ERROR(task.Interrupt());
-  OMFS_RETURN_IF_ERROR(Reply(id, kRestartNoIntr));
-  std::vector<siginfo_t> signals;
+  OMFS_RETURN_IF_ERROR(Reply(id, code));
   for (;;) {
     OMFS_ASSIGN_OR_RETURN(const TaskStop stop, task.Wait());
     if (stop.kind == TaskStop::Kind::kInterrupt || stop.kind == TaskStop::Kind::kGroupStop) return absl::OkStatus();
@@ -305,7 +312,10 @@ absl::Status Keeper::Freeze() {
     }
     if ((p[0].revents & POLLIN) != 0) {
       seccomp_notif n{};
-      if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &n) == 0) OMFS_RETURN_IF_ERROR(Reply(n.id, kRestartNoIntr));
+      if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &n) == 0) {
+        Received(n);
+        OMFS_RETURN_IF_ERROR(Reply(n.id, EndOfUnbegun(received_nr_, received_args_)));
+      }
     }
   }
 }
@@ -322,6 +332,7 @@ absl::Status Keeper::SendHome(const std::string& reason) {
   recall.mutable_returning()->set_reason(reason);
   OMFS_RETURN_IF_ERROR(link_->SendMessage(recall));
   TracedTask& task = builder_->task();
+  OMFS_RETURN_IF_ERROR(CorrectUnbegun());
   Image image;
   const auto describe = [&]() -> absl::Status {
     OMFS_RETURN_IF_ERROR(DescribeGuestDescriptors(task.pid(), home_, config_, &image));
@@ -330,6 +341,7 @@ absl::Status Keeper::SendHome(const std::string& reason) {
       OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, task.GetRegs());
       if (regs.orig_rax == SYS_restart_syscall && restarted_call_ != 0) {
         regs.orig_rax = restarted_call_;
+        regs.rax = static_cast<uint64_t>(kRestartBlock);  // as it first was: MakePortable knows what remains
         OMFS_RETURN_IF_ERROR(task.SetRegs(regs));
       }
     }

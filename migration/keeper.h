@@ -60,8 +60,8 @@ class Keeper {
   // Stops the guest wherever it is; a notified call that was not begun is to be issued again.
   absl::Status Freeze();
   absl::Status SendHome(const std::string& reason);
-  // Stops the guest inside the notified call; its registers show the call still to be made.
-  absl::Status StopInCall(uint64_t id);
+  // Stops the guest inside the notified call with this restart code; its registers show the call still to be made.
+  absl::Status StopInCall(uint64_t id, int64_t code);
   void SendCounters();
 
   // keeper_calls.cc: the calls
@@ -82,6 +82,14 @@ class Keeper {
   absl::Status ForwardSleep(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
   absl::Status HandleExit(const seccomp_notif& n, const SyscallArgs& args);
   absl::Status HandlePrctl(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args);
+
+  // keeper_interruption.cc: calls that the guest has made and nobody has begun (interruption.h)
+  void Received(const seccomp_notif& n);
+  int64_t EndOfUnbegun(uint64_t nr, const SyscallArgs& args) const;
+  // The guest is stopped: if a signal or an interrupt has ended its waiting to be received, how is corrected.
+  absl::Status CorrectUnbegun();
+  // Whether the guest's own kernel may have begun the call and been interrupted in it.
+  bool InterruptibleHere(const SyscallSpec& spec, const SyscallArgs& args);
 
   // keeper_memory.cc: mapping files of the home node
   absl::Status HandleMmap(const seccomp_notif& n, const SyscallArgs& args);
@@ -136,6 +144,13 @@ class Keeper {
   bool cancel_sent_ = false;
   bool restart_at_home_ = false;            // the next restart_syscall is of a sleep in the deputy
   uint64_t restarted_call_ = 0;             // the call which the guest's own kernel restarts by restart_syscall
+  struct Interrupted {
+    uint64_t nr;
+    int64_t code;
+  };
+  std::optional<Interrupted> interrupted_;  // the call the guest makes again: how it ends if a signal comes first
+  uint64_t received_nr_ = 0;                // of the notification being handled, with its arguments
+  SyscallArgs received_args_{};
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
   bool guest_reaped_ = false;

@@ -22,16 +22,6 @@
 namespace omfs::migration {
 namespace {
 
-SyscallArgs ArgsOf(const seccomp_notif& n) {
-  SyscallArgs a;
-  std::copy(std::begin(n.data.args), std::end(n.data.args), a.begin());
-  return a;
-}
-
-bool IsRestart(int64_t rax) {
-  return rax == kRestartSys || rax == kRestartNoIntr || rax == kRestartNoHand || rax == kRestartBlock;
-}
-
 // Files of /proc that tell about the process's own memory and threads, which are not at home.
 bool TellsOfTheProcess(const std::string& path, pid_t pid) {
   for (const std::string& self : {std::string("/proc/self/"), std::string("/proc/thread-self/"),
@@ -68,7 +58,12 @@ absl::Status Keeper::Reply(uint64_t id, int64_t result) {
   r.id = id;
   spdlog::trace("event=answer pid={} result={}", image_.pid(), result);
   // The kernel acts on these only on its way to a signal; without one the program would see them.
-  if (IsRestart(result)) OMFS_RETURN_IF_ERROR(builder_->task().Interrupt());
+  if (IsRestart(result)) {
+    interrupted_ = {received_nr_, result};
+    OMFS_RETURN_IF_ERROR(builder_->task().Interrupt());
+  } else {
+    interrupted_.reset();
+  }
   // A negative result is given in `error`; the kernel takes it as it stands.
   if (result < 0 && result > -4096) {
     r.error = static_cast<int32_t>(result);
@@ -85,6 +80,7 @@ absl::Status Keeper::Continue(uint64_t id) {
   seccomp_notif_resp r{};
   r.id = id;
   r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  interrupted_.reset();
   if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &r) != 0 && errno != ENOENT) {
     return ErrnoStatus(errno, "continuing the guest");
   }
@@ -92,7 +88,7 @@ absl::Status Keeper::Continue(uint64_t id) {
 }
 
 absl::Status Keeper::Recall(uint64_t id, const std::string& reason) {
-  OMFS_RETURN_IF_ERROR(StopInCall(id));
+  OMFS_RETURN_IF_ERROR(StopInCall(id, EndOfUnbegun(received_nr_, received_args_)));
   return SendHome(reason);
 }
 
@@ -119,7 +115,7 @@ absl::StatusOr<bool> Keeper::TakeFastPath(const seccomp_notif& n) {
   uint8_t bytes[GuestStub::kSiteSize];
   spdlog::trace("event=fast_path_candidate pid={} site={:#x} stub={:#x}", image_.pid(), site, stub);
   if (!memory_->Read(site, bytes).ok() || !GuestStub::Patchable(std::as_bytes(std::span(bytes)))) return false;
-  OMFS_RETURN_IF_ERROR(StopInCall(n.id));
+  OMFS_RETURN_IF_ERROR(StopInCall(n.id, kRestartNoIntr));
   if (done_) return true;
   image_.add_sites(site);
   TracedTask& task = builder_->task();
@@ -140,7 +136,8 @@ absl::Status Keeper::OnNotification() {
 }
 
 absl::Status Keeper::Handle(const seccomp_notif& n) {
-  const SyscallArgs args = ArgsOf(n);
+  Received(n);
+  const SyscallArgs args = received_args_;
   const Decision decision = DecideNotified(n.data);
   const SyscallSpec* spec = FindSyscall(static_cast<uint64_t>(n.data.nr));
   spdlog::trace("event=call pid={} name={} class={} args={:#x},{:#x},{:#x},{:#x} ip={:#x}", image_.pid(),
@@ -307,6 +304,8 @@ absl::StatusOr<std::optional<int64_t>> Keeper::ForwardGuestCall(const seccomp_no
     OMFS_ASSIGN_OR_RETURN(const ForwardResult result, ForwardAndWait(g.call));
     if (IsRestart(result.rax)) {
       if (skip > 0) return std::optional<int64_t>(skip);  // part of it is done: that is the result
+      // Not begun this time, but before.
+      if (result.rax == kRestartNoIntr && interrupted_) return std::optional<int64_t>(interrupted_->code);
       return std::optional<int64_t>(result.rax);
     }
     auto rax = Scatter(g, result, *memory_);
@@ -433,7 +432,7 @@ absl::Status Keeper::HandleClose(const seccomp_notif& n, const SyscallArgs& args
   OMFS_ASSIGN_OR_RETURN(const int64_t rax, ForwardPlain(SYS_close, {args[0]}));
   home_.erase(fd);
   if (rax == 0) return Continue(n.id);
-  OMFS_RETURN_IF_ERROR(StopInCall(n.id));
+  OMFS_RETURN_IF_ERROR(StopInCall(n.id, kRestartNoIntr));
   RemoteCalls calls(&builder_->task(), builder_->site());
   OMFS_RETURN_IF_ERROR(calls.Raw(SYS_close, {args[0]}).status());
   OMFS_ASSIGN_OR_RETURN(user_regs_struct regs, builder_->task().GetRegs());

@@ -53,7 +53,7 @@ absl::Status Keeper::HandleMmap(const seccomp_notif& n, const SyscallArgs& args)
     return Recall(n.id, "mmap: not an ordinary file");
   }
 
-  OMFS_RETURN_IF_ERROR(StopInCall(n.id));
+  OMFS_RETURN_IF_ERROR(StopInCall(n.id, kRestartNoIntr));
   TracedTask& task = builder_->task();
   RemoteCalls calls(&task, builder_->site());
   const size_t index = image_.files_size();

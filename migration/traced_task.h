@@ -26,6 +26,10 @@ inline constexpr int64_t kRestartNoIntr = -513;
 inline constexpr int64_t kRestartNoHand = -514;
 inline constexpr int64_t kRestartBlock = -516;
 
+inline constexpr bool IsRestart(int64_t result) {
+  return result == kRestartSys || result == kRestartNoIntr || result == kRestartNoHand || result == kRestartBlock;
+}
+
 // What a wait brought.
 struct TaskStop {
   enum class Kind {

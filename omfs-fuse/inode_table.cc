@@ -4,6 +4,25 @@
 
 namespace omfs {
 
+void FuseInode::SawDirectory(const omfs_attr& attr) {
+  std::lock_guard lock(mu_);
+  directory_ = attr;
+  removed_ = false;
+}
+
+std::optional<omfs_attr> FuseInode::RemovedDirectory() {
+  std::lock_guard lock(mu_);
+  if (!directory_) return std::nullopt;
+  removed_ = true;
+  directory_->nlink = {};
+  return directory_;
+}
+
+bool FuseInode::removed() const {
+  std::lock_guard lock(mu_);
+  return removed_;
+}
+
 void FuseInode::AddOpen(const RemoteOpenRef& open) {
   std::lock_guard lock(mu_);
   opens_.push_back(open);

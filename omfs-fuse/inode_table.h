@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +36,13 @@ class FuseInode {
   std::atomic<uint64_t> pages_generation{0};  // ... of this generation (Link)
   std::atomic<bool> listing_tainted{false};  // ... or a listing that no cap protects
 
+  // A directory may be removed while somebody stands in it; the owner then no longer knows its handle. For those who do it is
+  // what it was when last seen, without links.
+  void SawDirectory(const omfs_attr& attr);
+  // The owner does not know the handle any more. nullopt: it was never seen as a directory.
+  std::optional<omfs_attr> RemovedDirectory();
+  bool removed() const;
+
   // Opens of the object by this mount: through one of them a file without a name is still reached.
   void AddOpen(const RemoteOpenRef& open);
   void RemoveOpen(const RemoteOpenRef& open);
@@ -57,6 +65,8 @@ class FuseInode {
   friend class InodeTable;
   uint64_t lookups_ = 0;  // guarded by InodeTable::mu_
   mutable std::mutex mu_;
+  std::optional<omfs_attr> directory_ ABSL_GUARDED_BY(mu_);
+  bool removed_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<RemoteOpenRef> opens_ ABSL_GUARDED_BY(mu_);
   std::unordered_map<uint64_t, RemoteOpenRef> lockers_ ABSL_GUARDED_BY(mu_);
 };

@@ -112,6 +112,14 @@ class NodeFs : public FileSystem {
     Fh fh;
     FuseInode* inode = nullptr;
   };
+  // The result of a call for a name in `dir`: in a directory that was removed nothing is and nothing can be made (ENOENT).
+  template <typename T>
+  static ErrnoOr<T> InDirectory(const Object& dir, ErrnoOr<T> result) {
+    if (!result.ok() && result.error().value == ESTALE && dir.inode != nullptr && dir.inode->removed()) {
+      return Errno(ENOENT);
+    }
+    return result;
+  }
   // What a directory is wanted for: where it leads may depend on it (RootFs: magic).
   enum class Use { kLook, kMake };
 

@@ -81,6 +81,7 @@ void NodeFs::AnswerEntry(FuseRequest& r, const Object& dir, const char* name, co
   FuseInode* inode = inodes_.Remember(dir.node, (*entry).fh);
   e.ino = inode->number;
   e.attr = StatFrom((*entry).attr);
+  if (S_ISDIR(e.attr.st_mode)) inode->SawDirectory((*entry).attr);
   if (caching && terms.object(kAttributeCaps)) {
     inode->cache.PutAttributes((*entry).attr, terms.stamp);
     if (inode->cache.AttributesAlive(terms.stamp)) e.attr_timeout = Validity();

@@ -93,7 +93,7 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
   if (!dir.ok()) return r.Fail(dir.error());
   const EntryNotifier::ChangeScope change(notifier(), parent);
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
-  ErrnoOr<Opened> opened = dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777, &terms);
+  ErrnoOr<Opened> opened = InDirectory(*dir, dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777, &terms));
   ChangedName(*dir, name, terms);
   if (!opened.ok()) return r.Fail(opened.error());
   Made(r.ids(), parent, dir->node);

@@ -52,9 +52,14 @@ ErrnoOr<NodeFs::Object> NodeFs::Resolve(const RequestIds&, fuse_ino_t ino, Use) 
 
 ErrnoOr<omfs_attr> NodeFs::Attributes(const Caller& caller, const Object& object, CapTerms* terms) {
   ErrnoOr<omfs_attr> attr = object.node->GetAttr(caller, object.fh, nullptr, terms);
-  if (attr.ok() || attr.error().value != ESTALE || object.inode == nullptr) return attr;
+  if (object.inode == nullptr) return attr;
+  if (attr.ok() && S_ISDIR(StatFrom(*attr).st_mode)) object.inode->SawDirectory(*attr);
+  if (attr.ok() || attr.error().value != ESTALE) return attr;
   const RemoteOpenRef open = object.inode->AnyOpen();
-  if (!open) return attr;
+  if (!open) {
+    if (const auto removed = object.inode->RemovedDirectory()) return *removed;
+    return attr;
+  }
   return object.node->GetAttr(caller, object.fh, open, terms);
 }
 
@@ -94,7 +99,7 @@ void NodeFs::Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) {
   }
   if (AnswerLookupFromCache(r, *dir, name)) return;
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
-  const ErrnoOr<Entry> found = dir->node->Lookup(r.caller(), dir->fh, n, &terms);
+  const ErrnoOr<Entry> found = InDirectory(*dir, dir->node->Lookup(r.caller(), dir->fh, n, &terms));
   AnswerEntry(r, *dir, name, found, terms);
 }
 
@@ -157,7 +162,7 @@ void NodeFs::MkNod(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t m
   if (!dir.ok()) return r.Fail(dir.error());
   const EntryNotifier::ChangeScope change(notifier(), parent);
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
-  const ErrnoOr<Entry> made = dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev, &terms);
+  const ErrnoOr<Entry> made = InDirectory(*dir, dir->node->MkNod(r.caller(), dir->fh, name, mode, rdev, &terms));
   if (made.ok()) Made(r.ids(), parent, dir->node);
   ChangedName(*dir, name, terms);
   AnswerEntry(r, *dir, name, made, terms);
@@ -172,7 +177,7 @@ void NodeFs::Symlink(FuseRequest& r, const char* target, fuse_ino_t parent, cons
   if (!dir.ok()) return r.Fail(dir.error());
   const EntryNotifier::ChangeScope change(notifier(), parent);
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
-  const ErrnoOr<Entry> made = dir->node->Symlink(r.caller(), dir->fh, name, target, &terms);
+  const ErrnoOr<Entry> made = InDirectory(*dir, dir->node->Symlink(r.caller(), dir->fh, name, target, &terms));
   if (made.ok()) Made(r.ids(), parent, dir->node);
   ChangedName(*dir, name, terms);
   AnswerEntry(r, *dir, name, made, terms);

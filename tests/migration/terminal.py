@@ -24,6 +24,9 @@ class Terminal:
     def __init__(self):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # A shell leaves ignored what was ignored when it started, as by the runner of the tests in the background.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTSTP):
+                signal.signal(number, signal.SIG_DFL)
             os.chdir("/")
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"],
                        dict(os.environ, PS1=PROMPT, TERM="dumb", LC_ALL="C", HISTFILE=""))

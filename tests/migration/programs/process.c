@@ -63,6 +63,8 @@ void Program(void) {
   int opened = 0;
   for (int fd; (fd = open(opened % 2 ? "/dev/null" : ".", O_RDONLY)) >= 0; ++opened) continue;
   Say("after %d descriptors: %s", opened, strerrorname_np(errno));
+  MovePoint();  // with no descriptor to spare
+  Say("still none: %s", dup(0) < 0 ? strerrorname_np(errno) : "one");
   close_range(3, ~0U, 0);
   limit.rlim_cur = 1024;
   SHOW(setrlimit(RLIMIT_NOFILE, &limit));
