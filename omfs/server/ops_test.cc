@@ -438,6 +438,23 @@ TEST_F(OpsTest, RenameWithItsFlags) {
   EXPECT_STATUS(Rename(*c, "none", "c"), ENOENT);
 }
 
+TEST_F(OpsTest, WhatARenameReplacesCanStillBeOpened) {
+  WriteFile("new", "new");
+  WriteFile("name", "old");
+  const auto found = c->Lookup(c->root, "name");
+  EXPECT_STATUS(Rename(*c, "new", "name"), 0);
+  const RawReply opened = c->Open(found.fh, O_RDONLY);
+  ASSERT_STATUS(opened, 0);
+  EXPECT_EQ(Le32(opened.As<omfs_open_rep>().attr.nlink), 0U);
+  EXPECT_EQ(c->Read(OpenIdOf(opened), 0, 10).payload_text(), "old");
+  EXPECT_STATUS(c->Close(OpenIdOf(opened)), 0);
+  // Who asks for the free space sees that of replaced objects as free.
+  omfs_fh_req statfs{};
+  statfs.fh = c->root;
+  EXPECT_STATUS(c->Call(OMFS_OP_STATFS, statfs), 0);
+  EXPECT_STATUS(c->Open(found.fh, O_RDONLY), ESTALE);
+}
+
 TEST_F(OpsTest, SetAttrAsOwnerAndAsStranger) {
   const auto f = u->Create(u->root, "f", O_CREAT | O_RDWR, 0644).As<omfs_open_rep>();
   EXPECT_STATUS(SetAttr(*u, f.fh, OMFS_SET_MODE, 0600), 0);
