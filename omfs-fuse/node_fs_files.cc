@@ -150,10 +150,11 @@ void NodeFs::Read(FuseRequest& r, fuse_ino_t, size_t size, off_t offset, fuse_fi
 void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, off_t offset,
                    fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
-  const bool append = (fi->flags & O_APPEND) != 0 && !fi->writepage;
+  const uint32_t how = fi->writepage                 ? OMFS_WRITE_MAPPED | OMFS_WRITE_OWED
+                       : (fi->flags & O_APPEND) != 0 ? OMFS_WRITE_APPEND
+                                                     : 0;
   const std::span<const std::byte> bytes{reinterpret_cast<const std::byte*>(data), size};
   CapTerms terms = Terms(OMFS_CAP_F);
-  const uint32_t how = (append ? OMFS_WRITE_APPEND : 0) | (fi->writepage ? OMFS_WRITE_OWED : 0);
   ErrnoOr<Written> written = h->node->Write(IoCaller(r, *h, fi), h->open, offset, bytes, how, &terms);
   Changed({h->node, h->open->fh(), h->inode}, kAttributeCaps & ~OMFS_CAP_L & ~OMFS_CAP_F, terms);
   if (!written.ok()) return r.Fail(written.error());
@@ -161,8 +162,8 @@ void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, of
   r.Written(written->bytes);
 }
 
-// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up, through whichever
-// descriptor it got them.
+// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up,
+// through whichever descriptor it got them.
 void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
   if (!h->inode->RemoveLocker(fi->lock_owner)) return r.Done(Errno());

@@ -335,7 +335,8 @@ struct omfs_read_req {
 
 #define OMFS_WRITE_APPEND 0x1U
 #define OMFS_WRITE_DSYNC 0x2U
-#define OMFS_WRITE_OWED 0x4U  /* delayed under a cap that the owner takes back: does not wait for other clients */
+#define OMFS_WRITE_MAPPED 0x4U /* what a process stored through a shared map; does not move the end of file */
+#define OMFS_WRITE_OWED 0x8U  /* delayed under a cap that the owner takes back: does not wait for other clients */
 struct omfs_write_req {
 	__le64 open_id;
 	__le64 offset;      /* not used with APPEND */

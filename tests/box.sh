@@ -32,6 +32,8 @@ need_box() {
 
 box_down() {
   [ -n "$box_dir" ] || return 0
+  # Who ends a test may send the signal twice (timeout(1) does): the second must not leave the box behind.
+  trap '' INT TERM HUP
   # Twice at most: an `up` that a signal interrupted may be undoing its own work meanwhile.
   "$programs/omfs-box" down --name "$box_name" || { sleep 5; "$programs/omfs-box" down --name "$box_name"; }
   rm -rf --one-file-system "$box_dir"

@@ -112,6 +112,11 @@ uint64_t NowNs() {
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(t.tv_nsec);
 }
 
+bool WantsSpace(const OpResult& result) {
+  const auto* e = std::get_if<Errno>(&result);
+  return e != nullptr && (e->value == ENOSPC || e->value == EDQUOT);
+}
+
 // What is kept of a reply: the payload is not, so an open's reply may not say that it has the whole
 // file.
 std::vector<std::byte> MetaToKeep(const Header& h, const Reply& reply) {
@@ -188,7 +193,13 @@ void Dispatcher::Run(const OperationRef& op) {
   if (op->intent()) {
     if (auto concluded = ConcludeIntent(*op, *op->intent())) return Conclude(op, std::move(*concluded));
   }
-  Conclude(op, EntryOf(op->header().op).run(*op));
+  OpResult result = EntryOf(op->header().op).run(*op);
+  // What failed for want of space has done nothing, and there may be some that only this server
+  // holds back.
+  if (WantsSpace(result) && services_.tree.LetGoOfReplaced()) {
+    result = EntryOf(op->header().op).run(*op);
+  }
+  Conclude(op, std::move(result));
 }
 
 void Dispatcher::RunOnWorker(const OperationRef& op) {

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <utility>
+
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "omfs/server/identity.h"
@@ -21,6 +23,7 @@ namespace omfs {
 namespace {
 
 constexpr auto kIdle = std::chrono::seconds(5);
+constexpr size_t kMostCached = 8192;
 constexpr unsigned kStatMask = STATX_BASIC_STATS | STATX_BTIME;
 
 // Raises the limit of descriptors to what the system allows. Returns it.
@@ -60,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Export>> Export::Open(const std::string& path,
                                                      const std::array<uint8_t, 16>& secret,
                                                      uint64_t epoch) {
   const size_t descriptors = RaiseDescriptorLimit();
-  std::unique_ptr<Export> e(new Export(secret, epoch, std::min<size_t>(8192, descriptors / 4)));
+  std::unique_ptr<Export> e(new Export(secret, epoch, std::min(kMostCached, descriptors / 4)));
   struct stat st;
   if (stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, fmt::format("export {}", path));
   if (!S_ISDIR(st.st_mode)) return FailedPrecondition("export {}: not a directory", path);
@@ -174,10 +177,37 @@ void Export::Removed(const omfs_fh& handle) {
   inodes_.Forget(handle);
 }
 
+void Export::Replaced(const omfs_fh& handle) {
+  Changed(handle);
+  std::lock_guard lock(replaced_mutex_);
+  // Those of before are out of the cache by then.
+  if (replaced_.size() == kMostCached) replaced_before_ = std::exchange(replaced_, {});
+  replaced_.push_back(handle);
+}
+
+bool Export::LetGoOfReplaced() {
+  std::vector<omfs_fh> all, before;
+  {
+    std::lock_guard lock(replaced_mutex_);
+    all.swap(replaced_);
+    before.swap(replaced_before_);
+  }
+  all.insert(all.end(), before.begin(), before.end());
+  for (const omfs_fh& handle : all) inodes_.Forget(handle);
+  return !all.empty();
+}
+
 ErrnoOr<omfs_fh> Export::HandleOfEntry(const Inode& dir, std::string_view name) const {
   return codec_.Of(dir.fd(), EntryName(name).c_str());
 }
 
-void Export::Sweep() { inodes_.Sweep(kIdle); }
+void Export::Sweep() {
+  inodes_.Sweep(kIdle);
+  const auto now = std::chrono::steady_clock::now();
+  std::lock_guard lock(replaced_mutex_);
+  if (now - replaced_turn_ < kIdle) return;
+  replaced_turn_ = now;
+  replaced_before_ = std::exchange(replaced_, {});
+}
 
 }  // namespace omfs

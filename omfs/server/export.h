@@ -11,10 +11,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "omfs/base/errno_or.h"
@@ -63,6 +65,13 @@ class Export {
   ErrnoOr<omfs_fh> HandleOfEntry(const Inode& dir, std::string_view name) const;
   // A name of the object is gone: counts the change, and stops keeping the object for its own sake.
   void Removed(const omfs_fh& handle);
+  // The same for the name's object that a rename replaced, but the object stays as long as any that
+  // is not used: a client may have looked the name up and be about to open what it found. Natively
+  // that never fails - the name was there all the time - and so it must not here.
+  void Replaced(const omfs_fh& handle);
+  // Stops keeping replaced objects, for those who count free space or need it. False: there were
+  // none.
+  bool LetGoOfReplaced();
 
   // Called every second or so.
   void Sweep();
@@ -78,6 +87,11 @@ class Export {
   ScopedFd mount_;  // ordinary descriptor of the clone's root: open_by_handle_at refuses O_PATH
   InodeCache inodes_;
   InodeRef root_;
+
+  std::mutex replaced_mutex_;
+  // Of the last seconds: since the last turn of the generations, and since the one before it.
+  std::vector<omfs_fh> replaced_, replaced_before_;        // guarded by replaced_mutex_
+  std::chrono::steady_clock::time_point replaced_turn_{};  // guarded by replaced_mutex_
 
   // Change counters, by hash of the handle: two objects that share one only see changes that were
   // none.

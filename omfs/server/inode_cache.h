@@ -3,9 +3,9 @@
 // The key is the whole handle: inode numbers come back. An Inode lives as long as somebody uses it
 // - an open file keeps its own alive, so that an unlinked file stays reachable by its handle until
 // the last close - and recently used ones are kept for the next request. A descriptor keeps a
-// deleted object's space from being freed, therefore: what is deleted through this server is
+// deleted object's space from being freed, therefore: what is unlinked through this server is
 // forgotten at once (Forget), and what has not been used for a few seconds is dropped (Sweep), as
-// it may have been deleted by a native process.
+// it may have been deleted by a native process or replaced by a rename.
 #pragma once
 
 #include <chrono>

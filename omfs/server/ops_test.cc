@@ -292,6 +292,38 @@ TEST_F(OpsTest, AWriteOfAnOrdinaryUserClearsSetIdBits) {
   EXPECT_EQ(NativeStat(Path("f")).st_mode & 07777, 0755U);
 }
 
+TEST_F(OpsTest, AStoreThroughAMapIsNoWrite) {
+  const uint64_t id = OpenIdOf(u->Create(u->root, "f", O_CREAT | O_RDWR, 0755));
+  EXPECT_STATUS(u->Write(id, 0, std::string(10000, '.')), 0);
+  chmod(Path("f").c_str(), 06755);
+  const RawReply across = u->Write(id, 4090, "across pages", OMFS_WRITE_MAPPED);
+  ASSERT_STATUS(across, 0);
+  EXPECT_EQ(Le64(across.As<omfs_write_rep>().written), 12U);
+  EXPECT_EQ(ReadFile("f").substr(4088, 16), "..across pages..");
+  EXPECT_EQ(NativeStat(Path("f")).st_mode & 07777, 06755U);
+  // The client's kernel may choose an open that only writes.
+  chmod(Path("f").c_str(), 06777);
+  const uint64_t writer = OpenIdOf(u->Open(u->Lookup(u->root, "f").fh, O_WRONLY));
+  EXPECT_STATUS(u->Write(writer, 0, "W", OMFS_WRITE_MAPPED), 0);
+  EXPECT_EQ(ReadFile("f").substr(0, 2), "W.");
+  EXPECT_EQ(NativeStat(Path("f")).st_mode & 07777, 06777U);
+  const uint64_t reader = OpenIdOf(u->Open(u->Lookup(u->root, "f").fh, O_RDONLY));
+  EXPECT_STATUS(u->Write(reader, 0, "R", OMFS_WRITE_MAPPED), EBADF);
+}
+
+TEST_F(OpsTest, AStoreThroughAMapEndsWhereTheFileEnds) {
+  const uint64_t id = OpenIdOf(c->Create(c->root, "f", O_CREAT | O_RDWR, 0644));
+  EXPECT_STATUS(c->Write(id, 0, std::string(8192, 'o')), 0);
+  ASSERT_EQ(truncate(Path("f").c_str(), 5000), 0);
+  const RawReply whole = c->Write(id, 0, std::string(8192, 'n'), OMFS_WRITE_MAPPED);
+  ASSERT_STATUS(whole, 0);
+  EXPECT_EQ(Le64(whole.As<omfs_write_rep>().written), 8192U);
+  EXPECT_EQ(ReadFile("f"), std::string(5000, 'n'));
+  EXPECT_STATUS(c->Write(id, 8192, "beyond", OMFS_WRITE_MAPPED), 0);
+  ASSERT_EQ(truncate(Path("f").c_str(), 6000), 0);
+  EXPECT_EQ(ReadFile("f"), std::string(5000, 'n') + std::string(1000, '\0'));
+}
+
 TEST_F(OpsTest, AnUnlinkedOpenFileStaysUsable) {
   const RawReply made = c->Create(c->root, "f", O_CREAT | O_RDWR, 0644);
   const auto open = made.As<omfs_open_rep>();
@@ -404,6 +436,23 @@ TEST_F(OpsTest, RenameWithItsFlags) {
   EXPECT_FALSE(Exists("a"));
   EXPECT_STATUS(Rename(*u, "b", "c"), EPERM);
   EXPECT_STATUS(Rename(*c, "none", "c"), ENOENT);
+}
+
+TEST_F(OpsTest, WhatARenameReplacesCanStillBeOpened) {
+  WriteFile("new", "new");
+  WriteFile("name", "old");
+  const auto found = c->Lookup(c->root, "name");
+  EXPECT_STATUS(Rename(*c, "new", "name"), 0);
+  const RawReply opened = c->Open(found.fh, O_RDONLY);
+  ASSERT_STATUS(opened, 0);
+  EXPECT_EQ(Le32(opened.As<omfs_open_rep>().attr.nlink), 0U);
+  EXPECT_EQ(c->Read(OpenIdOf(opened), 0, 10).payload_text(), "old");
+  EXPECT_STATUS(c->Close(OpenIdOf(opened)), 0);
+  // Who asks for the free space sees that of replaced objects as free.
+  omfs_fh_req statfs{};
+  statfs.fh = c->root;
+  EXPECT_STATUS(c->Call(OMFS_OP_STATFS, statfs), 0);
+  EXPECT_STATUS(c->Open(found.fh, O_RDONLY), ESTALE);
 }
 
 TEST_F(OpsTest, SetAttrAsOwnerAndAsStranger) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "observe.h"
@@ -133,6 +134,36 @@ CASE(mmap, truncated_below) {
     (void)d;
   });
   t.Say("rest", Printable(std::string(m, 20)));
+}
+
+CASE(mmap, stores_behind_a_new_end) {
+  WriteFile("f", std::string(2 * kPage, 'p'));
+  ScopedFd fd = t.Open("open", "f", O_RDWR);
+  char* m = Map(fd.get(), 2 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED);
+  if (!m) return t.Say("map", ErrnoName(errno));
+  m[10] = m[kPage + 10] = 'X';
+  Must(truncate("f", 100) == 0, "truncate");
+  t.Ok("msync", msync(m, kPage, MS_SYNC));
+  Must(munmap(m, 2 * kPage) == 0, "munmap");
+  fd.reset();
+  t.Content("text", "f");
+}
+
+ROOT_CASE(mmap, file_capabilities_stay) {
+  // A write(2) takes them away (see xattr.file_capabilities), a store through a map does not.
+  const unsigned char chown_capability[20] = {1, 0, 0, 2, 1};  // VFS_CAP_REVISION_2, effective
+  WriteFile("f", std::string(kPage, 'p'), 0777);
+  t.Ok("set", setxattr("f", "security.capability", chown_capability, 20, 0));
+  t.As("alice", kAlice, [&] {
+    ScopedFd fd = t.Open("open", "f", O_RDWR);
+    char* m = Map(fd.get(), kPage, PROT_READ | PROT_WRITE, MAP_SHARED);
+    if (!m) return t.Say("map", ErrnoName(errno));
+    m[0] = 'X';
+    t.Ok("msync", msync(m, kPage, MS_SYNC));
+  });
+  char value[64];
+  t.Value("left", getxattr("f", "security.capability", value, sizeof value));
+  t.Content("text", "f");
 }
 
 CASE(mmap, offset_and_refusals) {

@@ -112,15 +112,20 @@ void Pause();             // longer than the grain of file times
 
 // ---- registration ----
 using CaseBody = void (*)(Case&);
+enum class RunBy {
+  kAll,
+  kRootAndUser,  // supplementary groups make no difference
+  kRoot,
+};
 struct CaseInfo {
   const char* name;
   CaseBody body;
-  bool needs_root;
+  RunBy run_by;
 };
 std::vector<CaseInfo>& AllCases();
 struct Registrar {
-  Registrar(const char* name, CaseBody body, bool needs_root) {
-    AllCases().push_back({name, body, needs_root});
+  Registrar(const char* name, CaseBody body, RunBy run_by) {
+    AllCases().push_back({name, body, run_by});
   }
 };
 
@@ -129,10 +134,11 @@ bool RunningAsRoot();
 
 }  // namespace conformance
 
-#define CONFORMANCE_CASE_(group, name, root)                                                   \
-  static void Case_##group##_##name(conformance::Case& t);                                     \
-  static const conformance::Registrar registrar_##group##_##name(#group "." #name,             \
-                                                                 Case_##group##_##name, root); \
+#define CONFORMANCE_CASE_(group, name, by)                              \
+  static void Case_##group##_##name(conformance::Case& t);              \
+  static const conformance::Registrar registrar_##group##_##name(       \
+      #group "." #name, Case_##group##_##name, conformance::RunBy::by); \
   static void Case_##group##_##name([[maybe_unused]] conformance::Case& t)
-#define CASE(group, name) CONFORMANCE_CASE_(group, name, false)
-#define ROOT_CASE(group, name) CONFORMANCE_CASE_(group, name, true)
+#define CASE(group, name) CONFORMANCE_CASE_(group, name, kAll)
+#define ROOT_AND_USER_CASE(group, name) CONFORMANCE_CASE_(group, name, kRootAndUser)
+#define ROOT_CASE(group, name) CONFORMANCE_CASE_(group, name, kRoot)

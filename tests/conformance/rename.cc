@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
+#include <map>
 
 #include "observe.h"
 
@@ -219,6 +222,45 @@ CASE(rename, many_over_one) {
   t.Value("renamer", WaitExit(pid));
   t.Value("missing", missing);
   t.Value("odd_content", odd);
+}
+
+CASE(rename, every_call_while_replaced) {
+  // So is it for everything that takes a path; and no call changes what it was not given.
+  WriteFile("live", "v");
+  Must(setxattr("live", "user.x", "v", 1, 0) == 0, "setxattr");
+  pid_t pid = fork();
+  Must(pid >= 0, "fork");
+  if (pid == 0) {
+    for (int i = 0; i < 200; ++i) {
+      WriteFile("new", "v");
+      if (setxattr("new", "user.x", "v", 1, 0) != 0 || rename("new", "live") != 0) _exit(1);
+    }
+    _exit(0);
+  }
+  std::map<std::string, long> failures;
+  const auto tried = [&](const std::string& call, long rc) {
+    long& failed = failures[rc < 0 ? call + "_" + ErrnoName(errno) : call];
+    if (rc < 0) ++failed;
+  };
+  int status = 0;
+  do {
+    struct stat st;
+    char value[8];
+    tried("stat", stat("live", &st));
+    tried("access", access("live", R_OK));
+    tried("chmod", chmod("live", 0644));
+    tried("chown", chown("live", getuid(), getgid()));
+    tried("truncate", truncate("live", 1));
+    tried("utimens", utimensat(AT_FDCWD, "live", nullptr, 0));
+    tried("getxattr", getxattr("live", "user.x", value, sizeof value));
+    tried("setxattr", setxattr("live", "user.x", "v", 1, 0));
+    tried("open_write", ScopedFd(open("live", O_WRONLY)).get());
+    tried("open_creat", ScopedFd(open("live", O_RDWR | O_CREAT, 0644)).get());
+  } while (waitpid(pid, &status, WNOHANG) == 0);
+  t.Bool("renamer", WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  for (const auto& [call, failed] : failures) t.Value(call, failed);
+  t.Attributes("live", "live");
+  t.Content("text", "live");
 }
 
 CASE(rename, symlink_itself) {

@@ -1,6 +1,7 @@
 // Time stamps: which operation moves which, and setting them.
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -153,6 +154,57 @@ CASE(times, renamed_directory) {
   Moved(t, "other_parent", "d", [] {
     rename("d", "x/d");
     rename("x/d", "d");
+  });
+}
+
+CASE(times, of_replaced_and_exchanged) {
+  // A file that loses a name to a rename has another one that shows its times.
+  WriteFile("a", "new");
+  WriteFile("b", "old");
+  Must(link("b", "other") == 0 && mkdir("d", 0755) == 0, "setup");
+  Moved(t, "replaced", "other", [] { rename("a", "b"); });
+  Moved(t, "replacing", "b", [] { rename("b", "other"); });
+  Moved(t, "exchanged_file", "other",
+        [] { renameat2(AT_FDCWD, "other", AT_FDCWD, "d", RENAME_EXCHANGE); });
+  Moved(t, "exchanged_directory", "d",
+        [] { renameat2(AT_FDCWD, "other", AT_FDCWD, "d", RENAME_EXCHANGE); });
+  Moved(t, "onto_itself", "d", [] { rename("d", "d"); });
+}
+
+CASE(times, failures_move_nothing) {
+  WriteFile("f", "0123");
+  WriteFile("g", "x");
+  Must(mkdir("d", 0755) == 0, "mkdir");
+  WriteFile("d/in", "x");
+  ScopedFd reader(open("f", O_RDONLY));
+  Moved(t, "names", "d", [] {
+    (void)!mkdir("d", 0755);
+    (void)!rmdir("d");
+    (void)!unlink("d");
+    (void)!mkfifo("d/in", 0644);
+    (void)!symlink("x", "d/in");
+    (void)!link("f", "d/in");
+    (void)!link("d", "e");
+    (void)!rename("d", "f");
+    (void)!rename("f", "d");
+    (void)!rename("d/none", "d/some");
+    (void)!rename("d", "d/in/e");
+    (void)!renameat2(AT_FDCWD, "f", AT_FDCWD, "d/in", RENAME_NOREPLACE);
+    (void)!open("d", O_WRONLY);
+    (void)!truncate("d", 0);
+  });
+  Moved(t, "file", "f", [&] {
+    (void)!write(reader.get(), "x", 1);
+    (void)!ftruncate(reader.get(), 0);
+    (void)!truncate("f", -1);
+    (void)!chdir("f");
+    (void)!rmdir("f");
+    (void)!link("f", "g");
+    (void)!renameat2(AT_FDCWD, "f", AT_FDCWD, "g", RENAME_NOREPLACE);
+    (void)!renameat2(AT_FDCWD, "f", AT_FDCWD, "none", RENAME_EXCHANGE);
+    (void)!open("f", O_RDONLY | O_DIRECTORY);
+    (void)!fallocate(reader.get(), 0, 0, 10);
+    (void)!access("f", X_OK);
   });
 }
 

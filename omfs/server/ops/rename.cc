@@ -1,6 +1,6 @@
 // RENAME: rename(2) and renameat2(2) with their flags. Both names are on the same owner; the client
-// answers EXDEV for others itself. An object whose last name the new one replaces is let go of as
-// in UNLINK.
+// answers EXDEV for others itself. An object whose last name the new one replaces stays a
+// while for those who looked it up (export.h, Replaced).
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ OpResult Rename(Operation& op) {
   op.tree().Changed(*from);
   op.tree().Changed(*to);
   if (moved.ok()) op.tree().Changed(*moved);
-  if (replaced.ok()) op.tree().Removed(*replaced);
+  if (replaced.ok()) op.tree().Replaced(*replaced);
   op.Changed();
   if (op.header().dir_caps() == 0) return Errno();
   return ReplyWith(omfs_rename_rep{moved.ok() ? *moved : omfs_fh{}, replaced.ok() ? *replaced : omfs_fh{}});

@@ -1,5 +1,5 @@
 // STATFS. The flags are those of the export's own mount at the owner without nodev and nosuid,
-// which the server has put on its private clone.
+// which the server has put on its private clone. Space that only this server holds back counts as free: it is freed first.
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
@@ -10,6 +10,7 @@ namespace omfs::ops {
 OpResult StatFs(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_fh_req>());
   OMFS_TRY(const InodeRef inode, op.Resolve(r.fixed.fh));
+  op.tree().LetGoOfReplaced();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   struct statfs fs;
   if (fstatfs(inode->fd(), &fs) != 0) return Errno::Last();
