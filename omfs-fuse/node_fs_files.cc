@@ -87,6 +87,17 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   r.Open(*fi);
 }
 
+namespace {
+
+// The kernel asks for a creation when it has found no such name. If a symbolic link or a special file has taken it
+// since, the kernel has to follow or open that itself: after ESTALE it looks the name up anew.
+Errno ForTheKernelToOpen(Errno create_error) {
+  const int e = create_error.value;
+  return e == ELOOP || e == ENXIO || e == EOPNOTSUPP ? Errno(ESTALE) : create_error;
+}
+
+}  // namespace
+
 void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t mode,
                     fuse_file_info* fi) {
   ErrnoOr<Object> dir = Resolve(r.ids(), parent, Use::kMake);
@@ -95,7 +106,7 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
   ErrnoOr<Opened> opened = InDirectory(*dir, dir->node->Create(r.caller(), dir->fh, name, fi->flags, mode & 07777, &terms));
   ChangedName(*dir, name, terms);
-  if (!opened.ok()) return r.Fail(opened.error());
+  if (!opened.ok()) return r.Fail(ForTheKernelToOpen(opened.error()));
   Made(r.ids(), parent, dir->node);
   if ((fi->flags & O_TRUNC) != 0) ChangedUnseen(dir->node, opened->entry.fh, terms);
   fuse_entry_param e{};

@@ -1,7 +1,7 @@
 # Sourced by tests that need a box of their own (DESIGN section 16): brings one up, always takes it down.
 #
 #   need_box                 exits 77 with a line where the machine cannot run one
-#   box_up NODES             a box of this test's own; its directory is $box_dir
+#   box_up NODES [OPTION...] a box of this test's own, up with these options; its directory is $box_dir
 #   on K COMMAND...          in node K
 #   say_failure TEXT         counts; finish exits 1 when any was said
 # $programs is the directory of the built programs.
@@ -46,7 +46,9 @@ box_up() {
   trap box_down EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  "$programs/omfs-box" up --name "$box_name" --nodes "$1" --dir "$box_dir/box" || {
+  local nodes=$1
+  shift
+  "$programs/omfs-box" up --name "$box_name" --nodes "$nodes" --dir "$box_dir/box" "$@" || {
     echo "$test_name: the box does not come up"
     exit 1
   }

@@ -23,7 +23,8 @@ namespace {
 constexpr int kExecFailure = 125;
 constexpr char kUsage[] =
     "usage: omfs-box VERB [--name NAME] ...\n"
-    "  up [--nodes 3] [--dir DIR] [--fs fuse|none]  make a cluster on this machine\n"
+    "  up [--nodes 3] [--dir DIR] [--fs fuse|none] [--set KEY=VALUE]...\n"
+    "                                               make a cluster on this machine\n"
     "  exec [--user U] K [--] COMMAND...            run COMMAND in node K\n"
     "  kill K | start K                             SIGKILL omfsd of node K; start it again\n"
     "  stop K | cont K                              SIGSTOP, SIGCONT to omfsd of node K\n"
@@ -157,6 +158,7 @@ int Main(int argc, char** argv) {
     app.add_option("--nodes", args.up.nodes, "number of nodes")->capture_default_str();
     app.add_option("--dir", args.up.dir, "where its files are (default /var/tmp/omfs-box-NAME)");
     app.add_option("--fs", args.up.fs, "client of /mfs: fuse, or none for no /mfs")->capture_default_str();
+    app.add_option("--set", args.up.settings, "a line of every node's omfs.conf, e.g. lease_ms=2000");
   }
   if (on_node) app.add_option("K", args.node, "number of the node")->required();
   if (verb == "exec") app.prefix_command();

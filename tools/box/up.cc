@@ -80,7 +80,7 @@ absl::StatusOr<Box> Describe(const UpOptions& options) {
   return box;
 }
 
-absl::Status MakeFiles(const Box& box) {
+absl::Status MakeFiles(const Box& box, const std::vector<std::string>& settings) {
   OMFS_RETURN_IF_ERROR(MakeDirectories(box.BinDir(), 0755));
   std::string map = "# NUMBER NAME ADDRESS\n";
   for (int node = 1; node <= box.nodes; ++node) {
@@ -94,8 +94,9 @@ absl::Status MakeFiles(const Box& box) {
     // Like /tmp: every user of the node may make files, nobody may remove another's.
     OMFS_RETURN_IF_ERROR(MakeDirectories(dir + "/export", 0755));
     if (chmod((dir + "/export").c_str(), 01777) != 0) return ErrnoStatus(errno, dir + "/export");
-    OMFS_RETURN_IF_ERROR(WriteFileAtomically(
-        dir + "/etc/omfs.conf", fmt::format("node = {}\nexport = {}/export\n", node, dir), 0644));
+    std::string conf = fmt::format("node = {}\nexport = {}/export\n", node, dir);
+    for (const std::string& setting : settings) conf += setting + "\n";
+    OMFS_RETURN_IF_ERROR(WriteFileAtomically(dir + "/etc/omfs.conf", conf, 0644));
     OMFS_RETURN_IF_ERROR(WriteFileAtomically(dir + "/etc/nodes", map, 0644));
   }
   return absl::OkStatus();
@@ -126,9 +127,9 @@ absl::Status MakeCluster(const Box& box) {
   return absl::OkStatus();
 }
 
-absl::Status Build(Box* box, const std::string& ip, ScopedFd* keep) {
+absl::Status Build(Box* box, const UpOptions& options, const std::string& ip, ScopedFd* keep) {
   OMFS_RETURN_IF_ERROR(SaveBox(*box));
-  OMFS_RETURN_IF_ERROR(MakeFiles(*box));
+  OMFS_RETURN_IF_ERROR(MakeFiles(*box, options.settings));
   OMFS_RETURN_IF_ERROR(StartHub(box, ip, keep));
   Progress(fmt::format("{} nodes with their network", box->nodes));
   OMFS_RETURN_IF_ERROR(MakeCluster(*box));
@@ -162,7 +163,7 @@ absl::Status Up(const UpOptions& options) {
   const auto lock = LockBox(box.name);
   if (!lock.ok()) return lock.status();
   ScopedFd keep;
-  absl::Status status = Build(&box, ip, &keep);
+  absl::Status status = Build(&box, options, ip, &keep);
   // Whatever a signal broke on its way: the signal is the reason.
   if (Interrupted()) status = absl::CancelledError("interrupted");
   if (status.ok()) return status;

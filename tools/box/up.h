@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,6 +15,7 @@ struct UpOptions {
   int nodes = 3;
   std::string dir;  // empty: /var/tmp/omfs-box-NAME
   std::string fs = "fuse";
+  std::vector<std::string> settings;  // "KEY=VALUE", more lines of every node's omfs.conf
 };
 
 // Prints progress. After an error nothing of the box is left.
