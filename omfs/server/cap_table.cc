@@ -326,6 +326,7 @@ void CapTable::Answered(uint64_t number, Later* later) {
       std::erase(holder->recalls, number);
       if (r.kind == OMFS_RECALL_DROP) holder->caps &= ~r.caps;
     }
+    NoteIfUncached(r.object, later);
     RemoveHolderIfIdle(r.object, r.session);
   }
   for (Ticket* ticket : o.tickets) {
@@ -340,13 +341,42 @@ void CapTable::Answered(uint64_t number, Later* later) {
 }
 
 void CapTable::GiveBack(SessionId session, const omfs_fh& fh, uint64_t seq) {
+  Later later;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = objects_.find(fh);
+    if (it == objects_.end()) return;
+    Holder* holder = FindHolder(it->second, session);
+    if (holder == nullptr || holder->seq > seq) return;
+    holder->caps = 0;
+    NoteIfUncached(fh, &later);
+    RemoveHolderIfIdle(fh, session);
+  }
+  Do(std::move(later));
+}
+
+void CapTable::NoteIfUncached(const omfs_fh& fh, Later* later) {
+  const auto it = objects_.find(fh);
+  const bool cached = it != objects_.end() &&
+                      std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
+  if (!cached && idle_) later->idle.push_back(fh);
+}
+
+bool CapTable::Cached(const omfs_fh& fh) const {
   std::lock_guard lock(mutex_);
   const auto it = objects_.find(fh);
-  if (it == objects_.end()) return;
-  Holder* holder = FindHolder(it->second, session);
-  if (holder == nullptr || holder->seq > seq) return;
-  holder->caps = 0;
-  RemoveHolderIfIdle(fh, session);
+  return it != objects_.end() && std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
+}
+
+void CapTable::RecallEverything() {
+  Later later;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [fh, object] : objects_) {
+      for (Holder& holder : object.holders) BringHome(fh, holder, OMFS_CAP_ALL, {}, &later);
+    }
+  }
+  Do(std::move(later));
 }
 
 void CapTable::StartGrace(std::vector<SessionId> sessions) {
@@ -411,6 +441,7 @@ void CapTable::EndSession(SessionId session) {
       holder->readers = holder->writers = 0;
       // The last answer removes the holder.
       for (const uint64_t number : std::vector<uint64_t>(holder->recalls)) Answered(number, &later);
+      NoteIfUncached(fh, &later);
       RemoveHolderIfIdle(fh, session);
     }
   }
@@ -490,6 +521,7 @@ void CapTable::DropIfIdle(const omfs_fh& fh) {
 
 void CapTable::Do(Later later) {
   for (const CapRecall& recall : later.send) send_(recall);
+  for (const omfs_fh& fh : later.idle) idle_(fh);
   for (const auto& run : later.run) run();
 }
 

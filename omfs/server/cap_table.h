@@ -101,7 +101,9 @@ class CapTable {
 
   // send: hands a recall to its session's recall connection; may not block for long. Called again for what is unanswered
   // when the session has a new connection (Reconnected).
-  explicit CapTable(std::function<void(const CapRecall&)> send) : send_(std::move(send)) {}
+  // idle: nobody caches the object any more.
+  explicit CapTable(std::function<void(const CapRecall&)> send, std::function<void(const omfs_fh&)> idle = nullptr)
+      : send_(std::move(send)), idle_(std::move(idle)) {}
 
   enum class Verdict {
     kGo,    // the claims stand and nobody caches against them
@@ -152,6 +154,11 @@ class CapTable {
   // when all have answered. entry: of a directory.
   void RecallFromAll(const omfs_fh& object, uint32_t caps, std::string_view entry, std::function<void()> done);
 
+  // The same of every object, without waiting.
+  void RecallEverything();
+  // Whether any session holds a cap on it.
+  bool Cached(const omfs_fh& object) const;
+
   struct Stats {
     size_t objects = 0;
     size_t grants = 0;            // (session, object) pairs
@@ -199,6 +206,7 @@ class CapTable {
   struct Later {
     std::vector<CapRecall> send;
     std::vector<std::function<void()>> run;
+    std::vector<omfs_fh> idle;
   };
 
   Holder* FindHolder(Object& object, SessionId session);
@@ -220,6 +228,7 @@ class CapTable {
   void Answered(uint64_t number, Later* later);
   void Transmit(Client* client, Later* later);
   static void Unblock(Object& object, Later* later);
+  void NoteIfUncached(const omfs_fh& fh, Later* later);
   uint32_t Grantable(const Object& object, SessionId session, uint32_t wanted, std::string_view entry, bool must) const;
   void RemoveHolderIfIdle(const omfs_fh& fh, SessionId session);
   void Do(Later later);
@@ -227,6 +236,7 @@ class CapTable {
   static constexpr size_t kMostSent = 128;
 
   const std::function<void(const CapRecall&)> send_;
+  const std::function<void(const omfs_fh&)> idle_;
   mutable std::mutex mutex_;
   Objects objects_;                                        // guarded by mutex_
   std::unordered_map<SessionId, Client> clients_;          // guarded by mutex_

@@ -9,6 +9,7 @@
 #include "omfs/server/identity.h"
 #include "omfs/server/listener.h"
 #include "omfs/server/lock_table.h"
+#include "omfs/server/native_guard.h"
 #include "omfs/wire/request.h"
 
 // Shutting down goes against the way of a request: first no more requests come in, then those under
@@ -31,8 +32,10 @@ class DataServer::Impl {
         store_(std::move(store)),
         tree_(std::move(tree)),
         locks_([this](const omfs_fh& object) { lock_waiters_.Wake(object); }),
-        caps_([this](const CapRecall& recall) { SendRecall(recall); }),
-        services_{*tree_, locks_, lock_waiters_, caps_, config_.root_squash,
+        caps_([this](const CapRecall& recall) { SendRecall(recall); },
+              [this](const omfs_fh& object) { guard_.Idle(object); }),
+        guard_(tree_.get(), &caps_),
+        services_{*tree_, locks_, lock_waiters_, caps_, guard_, config_.root_squash,
                   [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); }},
         sessions_(store_.get(), std::chrono::milliseconds(config_.lease_ms),
                   [this](Session& s) { OnSessionEnd(s); }),
@@ -46,6 +49,9 @@ class DataServer::Impl {
   absl::Status Start() {
     OMFS_RETURN_IF_ERROR(sessions_.Load());
     caps_.StartGrace(sessions_.Caching());
+    NativeWatch::Options watching;
+    watching.patience = std::chrono::milliseconds(config_.lease_ms) * 2;
+    OMFS_RETURN_IF_ERROR(guard_.Start(watching));
     lock_waiters_.Start([this](const auto& op) { return dispatcher_.TryAgain(op); },
                         [this](const auto& op, Errno e) { dispatcher_.GiveUp(op, e); });
     OMFS_RETURN_IF_ERROR(listener_.Start(config_.listen, config_.data_port));
@@ -67,6 +73,7 @@ class DataServer::Impl {
       if (ticking_.joinable()) ticking_.join();
       listener_.StopReading();
       lock_waiters_.Stop();
+      guard_.Stop();
       workers_.Drain();
       listener_.Close();
       sessions_.Suspend();
@@ -134,6 +141,7 @@ class DataServer::Impl {
   LockWaiters lock_waiters_;
   LockTable locks_;
   CapTable caps_;
+  NativeGuard guard_;
   Services services_;
   SessionTable sessions_;
   WorkerPool workers_;

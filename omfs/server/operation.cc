@@ -1,8 +1,10 @@
 #include "omfs/server/operation.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "omfs/server/identity.h"
+#include "omfs/server/native_guard.h"
 #include "omfs/server/session.h"
 
 namespace omfs {
@@ -21,6 +23,7 @@ Operation::Operation(Services& services, std::shared_ptr<Session> session, const
       payload_(std::move(payload)) {}
 
 Errno Operation::ActAs(const Credentials& creds) const {
+  acting_as_ = &creds;
   const auto names_root = [](uint32_t id) { return id == 0; };
   if (!services_.root_squash ||
       (creds.uid != 0 && creds.gid != 0 && std::ranges::none_of(creds.groups, names_root))) {
@@ -48,33 +51,39 @@ void Operation::Changed() {
   cap_seq_ = services_.caps.NextSeq();
 }
 
-void Operation::Grant(const omfs_fh& object, uint32_t wanted, std::string_view entry, int shift) {
+void Operation::Grant(const Inode& object, uint32_t wanted, std::string_view entry, int shift) {
   if (wanted == 0) return;
-  const CapGrant grant = services_.caps.Grant(session_->id(), object, wanted, entry, cap_seq_);
+  const CapGrant grant = services_.guard.Grant(session_->id(), object, wanted, entry, cap_seq_);
   granted_caps_ |= grant.caps << shift;
   cap_seq_ = grant.seq;
+  ComeBack();
 }
 
-void Operation::GrantObject(const omfs_fh& object) {
-  Grant(object, header_.object_caps() & OMFS_CAP_ALL, {}, 0);
+// From the daemon's identity. That the ids cannot be taken on again must not end in doing something with more rights.
+void Operation::ComeBack() const {
+  if (acting_as_ != nullptr && !ActAs(*acting_as_).ok()) std::abort();
 }
 
-void Operation::GrantEntry(const omfs_fh& dir, std::string_view entry) { Grant(dir, header_.dir_caps(), entry, 16); }
+void Operation::GrantObject(const Inode& object) { Grant(object, header_.object_caps() & OMFS_CAP_ALL, {}, 0); }
 
-bool Operation::GrantListed(const omfs_fh& object) {
+void Operation::GrantEntry(const Inode& dir, std::string_view entry) { Grant(dir, header_.dir_caps(), entry, 16); }
+
+bool Operation::GrantListed(const Inode& object) {
   constexpr uint32_t kAll = OMFS_CAP_A | OMFS_CAP_L | OMFS_CAP_F;
   if (header_.object_caps() == 0) return false;
-  return services_.caps.Grant(session_->id(), object, kAll, {}, cap_seq_).caps == kAll;
+  const bool granted = services_.guard.Grant(session_->id(), object, kAll, {}, cap_seq_).caps == kAll;
+  ComeBack();
+  return granted;
 }
 
 bool Operation::OthersHold(const omfs_fh& object, uint32_t caps) const {
   return services_.caps.OthersHold(session_->id(), object, caps);
 }
 
-bool Operation::AcquireData(const omfs_fh& object) {
+bool Operation::AcquireData(const Inode& object) {
   if (!ticket_) ticket_ = std::make_unique<CapTable::Ticket>(&services_.caps);
   CapGrant grant;
-  if (services_.caps.Acquire(ticket_.get(), session_->id(), object, Resumption(), &grant) == CapTable::Verdict::kWait) {
+  if (services_.guard.Acquire(ticket_.get(), session_->id(), object, Resumption(), &grant) == CapTable::Verdict::kWait) {
     return false;
   }
   granted_caps_ |= grant.caps;

@@ -26,6 +26,7 @@ namespace omfs {
 
 class LockTable;
 class LockWaiters;
+class NativeGuard;
 class Operation;
 class Session;
 
@@ -35,6 +36,7 @@ struct Services {
   LockTable& locks;
   LockWaiters& lock_waiters;
   CapTable& caps;
+  NativeGuard& guard;
   bool root_squash;
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
@@ -92,6 +94,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
 
   // Takes on the caller's identity (after root squash) for what follows on this thread. Everything
   // a client's handles stand for is resolved before, as that may need the daemon's.
+  // creds: live as long as what is done in their name; granting caps comes back to them.
   Errno ActAs(const Credentials& creds) const;
 
   ErrnoOr<InodeRef> Resolve(const omfs_fh& handle) { return tree().Resolve(handle); }
@@ -105,17 +108,17 @@ class Operation : public std::enable_shared_from_this<Operation> {
   // The change is made: others may cache again. Every fact that the client has of what changed is older than this.
   void Changed();
   // Before facts are read: gives the client what it asked for of the object, or of an entry of a directory.
-  void GrantObject(const omfs_fh& object);
-  void GrantEntry(const omfs_fh& dir, std::string_view entry);
+  void GrantObject(const Inode& object);
+  void GrantEntry(const Inode& dir, std::string_view entry);
   // The same for an object in a listing, numbered as the listing: whether A, L and F were granted.
-  bool GrantListed(const omfs_fh& object);
+  bool GrantListed(const Inode& object);
   // For data that a kernel keeps: F as soon as it can be had. False: return Recalling.
-  bool AcquireData(const omfs_fh& object);
+  bool AcquireData(const Inode& object);
   // The dangling intent it repeats (intent.h).
   const std::optional<SlotRecord>& intent() const { return intent_; }
   void set_intent(std::optional<SlotRecord> intent) { intent_ = std::move(intent); }
   // It is run (again) from its beginning.
-  void Restart() { granted_caps_ = 0, cap_seq_ = 0; }
+  void Restart() { granted_caps_ = 0, cap_seq_ = 0, acting_as_ = nullptr; }
   uint32_t granted_caps() const { return granted_caps_; }
   uint64_t cap_seq() const { return cap_seq_; }
   // Whether another session caches the object under one of these caps.
@@ -129,11 +132,13 @@ class Operation : public std::enable_shared_from_this<Operation> {
   Header header_;
   std::vector<std::byte> meta_;
   // Facts of one reply have one number, that of the first grant: the lowest.
-  void Grant(const omfs_fh& object, uint32_t wanted, std::string_view entry, int shift);
+  void Grant(const Inode& object, uint32_t wanted, std::string_view entry, int shift);
   std::function<void()> Resumption();
+  void ComeBack() const;
 
   Buffer payload_;
   bool may_block_ = false;
+  mutable const Credentials* acting_as_ = nullptr;  // of the run under way
   std::optional<SlotRecord> intent_;
   std::unique_ptr<CapTable::Ticket> ticket_;
   uint32_t granted_caps_ = 0;

@@ -114,7 +114,7 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
   if (opened->created) op.tree().Changed(*dir);
   if (flags & O_TRUNC) op.tree().Changed(*inode);
   op.Changed();
-  if (!nameless) op.GrantEntry(dir->handle(), name);
+  if (!nameless) op.GrantEntry(*dir, name);
   return ReplyWithOpen(op, std::move(inode), std::move(opened->fd), flags & ~(O_CREAT | O_EXCL),
                        Le32(r.fixed.inline_bytes));
 }

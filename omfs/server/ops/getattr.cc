@@ -14,7 +14,7 @@ OpResult GetAttr(Operation& op) {
     OMFS_TRY(inode, op.Resolve(r.fixed.fh));
   }
   OMFS_CLAIM(op, {.object = inode->handle(), .reads_data = true});
-  op.GrantObject(inode->handle());
+  op.GrantObject(*inode);
   OMFS_TRY(const omfs_attr attr, op.tree().Attributes(*inode));
   return ReplyWith(omfs_attr_rep{attr});
 }

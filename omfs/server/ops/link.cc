@@ -25,8 +25,8 @@ OpResult Link(Operation& op) {
   op.tree().Changed(*dir);
   op.tree().Changed(*inode);
   op.Changed();
-  op.GrantEntry(dir->handle(), name);
-  op.GrantObject(inode->handle());
+  op.GrantEntry(*dir, name);
+  op.GrantObject(*inode);
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*inode));
   return ReplyWith(entry);
 }

@@ -9,10 +9,10 @@ OpResult Lookup(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_lookup_req>());
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  op.GrantEntry(dir->handle(), r.parts[0]);
+  op.GrantEntry(*dir, r.parts[0]);
   OMFS_TRY(const InodeRef found, op.tree().Lookup(*dir, r.parts[0]));
   OMFS_CLAIM(op, {.object = found->handle(), .reads_data = true});
-  op.GrantObject(found->handle());
+  op.GrantObject(*found);
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*found));
   return ReplyWith(entry);
 }

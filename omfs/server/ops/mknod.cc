@@ -22,9 +22,9 @@ OpResult MkNod(Operation& op) {
   if (rc != 0) return Errno::Last();
   op.tree().Changed(*dir);
   op.Changed();
-  op.GrantEntry(dir->handle(), name);
+  op.GrantEntry(*dir, name);
   OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  op.GrantObject(made->handle());
+  op.GrantObject(*made);
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
   return ReplyWith(entry);
 }

@@ -43,7 +43,7 @@ OpResult LookupOpen(Operation& op) {
   if (flags & kForbidden) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  op.GrantEntry(dir->handle(), r.parts[0]);
+  op.GrantEntry(*dir, r.parts[0]);
   OMFS_TRY(const InodeRef inode, op.tree().Lookup(*dir, r.parts[0]));
   return OpenFound(op, inode, flags, Le32(r.fixed.inline_bytes), r.creds);
 }

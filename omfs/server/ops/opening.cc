@@ -93,7 +93,7 @@ OpResult ReplyWithOpen(Operation& op, InodeRef inode, ScopedFd fd, uint32_t clie
   const uint32_t type = inode->type();
   OMFS_TRY(const OpenRef open, op.session().opens().Add(inode, std::move(fd), client_flags));
   op.services().caps.AddOpen(op.session().id(), handle, open->writable());
-  op.GrantObject(handle);
+  op.GrantObject(*open->inode);
   Buffer first;
   const bool readable = (client_flags & O_ACCMODE) != O_WRONLY;
   const bool wants_data = inline_bytes > 0 && readable && S_ISREG(type);

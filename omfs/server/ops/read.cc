@@ -48,10 +48,10 @@ OpResult Read(Operation& op) {
   if (offset < 0) return Errno(EINVAL);
   const omfs_fh& handle = open->inode->handle();
   if (op.header().object_caps() & OMFS_CAP_MUST) {
-    if (!op.AcquireData(handle)) return Recalling();
+    if (!op.AcquireData(*open->inode)) return Recalling();
   } else {
     OMFS_CLAIM(op, {.object = handle, .reads_data = true});
-    op.GrantObject(handle);
+    op.GrantObject(*open->inode);
   }
   Buffer buffer(std::min<size_t>(Le32(r.fixed.len), OMFS_MAX_PAYLOAD));
   const bool watched = op.OthersHold(handle, OMFS_CAP_A);

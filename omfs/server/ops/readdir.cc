@@ -57,7 +57,7 @@ class Page {
 
 ErrnoOr<omfs_entry_rep> EntryOf(Operation& op, const Inode& dir, std::string_view name, bool* caps) {
   OMFS_TRY(const InodeRef inode, op.tree().Lookup(dir, name));
-  *caps = op.GrantListed(inode->handle());
+  *caps = op.GrantListed(*inode);
   if (!*caps && op.header().object_caps() != 0) return Errno(EAGAIN);
   return op.tree().Entry(*inode);
 }
@@ -87,7 +87,7 @@ OpResult ReadDir(Operation& op) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_readdir_req>());
   OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
   if (!S_ISDIR(open->inode->type())) return Errno(ENOTDIR);
-  op.GrantObject(open->inode->handle());
+  op.GrantObject(*open->inode);
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const bool plus = (Le32(r.fixed.flags) & OMFS_READDIR_PLUS) != 0;
   const size_t limit = std::min<size_t>(Le32(r.fixed.max_bytes), OMFS_MAX_PAYLOAD);

@@ -86,7 +86,7 @@ OpResult SetAttr(Operation& op) {
   op.tree().Changed(*inode);
   op.Changed();
   OMFS_TRY_ERRNO(done);
-  op.GrantObject(inode->handle());
+  op.GrantObject(*inode);
   OMFS_TRY(const omfs_attr attr, op.tree().Attributes(*inode));
   return ReplyWith(omfs_attr_rep{attr});
 }

@@ -14,9 +14,9 @@ OpResult SymLink(Operation& op) {
   if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
   op.tree().Changed(*dir);
   op.Changed();
-  op.GrantEntry(dir->handle(), name);
+  op.GrantEntry(*dir, name);
   OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  op.GrantObject(made->handle());
+  op.GrantObject(*made);
   OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
   return ReplyWith(entry);
 }

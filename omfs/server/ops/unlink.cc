@@ -23,7 +23,7 @@ OpResult Unlink(Operation& op) {
   op.tree().Changed(*dir);
   if (victim.ok()) op.tree().Removed(*victim);
   op.Changed();
-  op.GrantEntry(dir->handle(), name);
+  op.GrantEntry(*dir, name);
   if (op.header().dir_caps() == 0) return Errno();
   return ReplyWith(omfs_unlink_rep{victim.ok() ? *victim : omfs_fh{}});
 }
