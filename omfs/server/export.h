@@ -45,6 +45,8 @@ class Export {
   // The handle of the object of a descriptor that was opened through any mount of the export's file
   // system. EXDEV: another file system.
   ErrnoOr<omfs_fh> HandleOf(int fd) const;
+  // The handle of the object that bytes of the kernel's stand for, on the export's file system.
+  ErrnoOr<omfs_fh> HandleOf(const file_handle& kernel) const { return codec_.Of(kernel); }
 
   ErrnoOr<omfs_attr> Attributes(const Inode& inode) const;
 

@@ -33,12 +33,17 @@ ErrnoOr<omfs_fh> HandleCodec::Of(int fd, const char* name) const {
   int mount_id;
   const int flags = *name == '\0' ? AT_EMPTY_PATH : 0;
   if (name_to_handle_at(fd, name, kernel.get(), &mount_id, flags) != 0) return Errno::Last();
+  return Of(*kernel.get());
+}
+
+ErrnoOr<omfs_fh> HandleCodec::Of(const file_handle& kernel) const {
+  if (kernel.handle_bytes > OMFS_FH_BYTES) return Errno(EOVERFLOW);
   omfs_fh fh{};
-  fh.len = static_cast<__u8>(kernel.get()->handle_bytes);
+  fh.len = static_cast<__u8>(kernel.handle_bytes);
   fh.version = kHandleVersion;
   fh.export_id = Le16(kExportId);
-  fh.type = Le32(static_cast<uint32_t>(kernel.get()->handle_type));
-  memcpy(fh.data, kernel.get()->f_handle, fh.len);
+  fh.type = Le32(static_cast<uint32_t>(kernel.handle_type));
+  memcpy(fh.data, kernel.f_handle, fh.len);
   const uint64_t mac = Sign(fh);
   memcpy(fh.mac, &mac, sizeof mac);
   return fh;

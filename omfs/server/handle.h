@@ -6,6 +6,8 @@
 // inode of the file system, also outside the export.
 #pragma once
 
+#include <fcntl.h>
+
 #include <array>
 #include <cstring>
 
@@ -25,6 +27,10 @@ class HandleCodec {
   // directory `fd`; a symbolic link is not followed. EOPNOTSUPP: the file system has no handles;
   // EOVERFLOW: they are too long.
   ErrnoOr<omfs_fh> Of(int fd, const char* name = "") const;
+
+  // The handle of the object that the kernel's own bytes stand for, as events carry them.
+  // EOVERFLOW: they are too long.
+  ErrnoOr<omfs_fh> Of(const file_handle& kernel) const;
 
   // Whether this server made the handle.
   bool Genuine(const omfs_fh& fh) const;
