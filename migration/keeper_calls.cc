@@ -349,8 +349,10 @@ absl::StatusOr<ForwardResult> Keeper::ForwardOwn(uint64_t nr, const SyscallArgs&
     return Internal("{} cannot be forwarded", spec->name);
   }
   const Gathered& g = std::get<Gathered>(*gathered);
-  OMFS_ASSIGN_OR_RETURN(ForwardResult result, ForwardAndWait(g.call));
-  if (IsRestart(result.rax)) return result;
+  ForwardResult result;
+  do {  // a signal or a move may have cancelled it; what the keeper needs to know it needs all the same
+    OMFS_ASSIGN_OR_RETURN(result, ForwardAndWait(g.call));
+  } while (IsRestart(result.rax));
   auto rax = Scatter(g, result, memory);
   if (!rax.ok()) return Internal("{} cannot be forwarded", spec->name);
   result.rax = *rax;
@@ -359,10 +361,8 @@ absl::StatusOr<ForwardResult> Keeper::ForwardOwn(uint64_t nr, const SyscallArgs&
 
 absl::StatusOr<int64_t> Keeper::ForwardPlain(uint64_t nr, const SyscallArgs& args) {
   OwnMemory none(16);
-  for (;;) {
-    OMFS_ASSIGN_OR_RETURN(const ForwardResult r, ForwardOwn(nr, args, none));
-    if (!IsRestart(r.rax)) return r.rax;
-  }
+  OMFS_ASSIGN_OR_RETURN(const ForwardResult r, ForwardOwn(nr, args, none));
+  return r.rax;
 }
 
 absl::Status Keeper::AdoptHomeDescriptor(const seccomp_notif& n, int made, bool close_on_exec) {
