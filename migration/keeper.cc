@@ -175,15 +175,20 @@ absl::Status Keeper::OnMessage(const LinkMessage& m) {
   return absl::DataLossError("unexpected message from home");
 }
 
-bool Keeper::WillBeHandled(int signal) const {
+Keeper::SignalState Keeper::ReadSignalState() const {
+  SignalState state;
   std::ifstream in(fmt::format("/proc/{}/status", builder_->task().pid()));
-  uint64_t blocked = 0, ignored = 0, caught = 0;
   for (std::string line; std::getline(in, line);) {
-    const auto value = [&] { return strtoull(line.c_str() + 8, nullptr, 16); };
-    if (line.starts_with("SigBlk:")) blocked = value();
-    if (line.starts_with("SigIgn:")) ignored = value();
-    if (line.starts_with("SigCgt:")) caught = value();
+    const auto value = [&] { return strtoull(line.c_str() + 7, nullptr, 16); };
+    if (line.starts_with("SigPnd:") || line.starts_with("ShdPnd:")) state.pending |= value();
+    if (line.starts_with("SigBlk:")) state.blocked = value();
+    if (line.starts_with("SigIgn:")) state.ignored = value();
+    if (line.starts_with("SigCgt:")) state.caught = value();
   }
+  return state;
+}
+
+bool Keeper::SignalState::Handles(int signal) const {
   const uint64_t bit = 1ULL << (signal - 1);
   if ((blocked & bit) != 0) return false;
   if ((caught & bit) != 0) return true;
@@ -191,13 +196,15 @@ bool Keeper::WillBeHandled(int signal) const {
   return signal != SIGCHLD && signal != SIGURG && signal != SIGWINCH && signal != SIGCONT;
 }
 
-bool Keeper::HasHandler(int signal) const {
-  std::ifstream in(fmt::format("/proc/{}/status", builder_->task().pid()));
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("SigCgt:")) return (strtoull(line.c_str() + 7, nullptr, 16) >> (signal - 1) & 1) != 0;
-  }
-  return false;
+bool Keeper::SignalWaits() {
+  if (signals_.empty()) return false;
+  const SignalState state = ReadSignalState();
+  // Those that came while one of their kind was pending are one with it.
+  std::erase_if(signals_, [&](const siginfo_t& s) { return (state.pending >> (s.si_signo - 1) & 1) == 0; });
+  return std::ranges::any_of(signals_, [&](const siginfo_t& s) { return state.Handles(s.si_signo); });
 }
+
+bool Keeper::HasHandler(int signal) const { return (ReadSignalState().caught >> (signal - 1) & 1) != 0; }
 
 absl::Status Keeper::DeliverSignal(const siginfo_t& info) {
   if (info.si_signo < 1 || info.si_signo > 64) return absl::OkStatus();
@@ -205,7 +212,7 @@ absl::Status Keeper::DeliverSignal(const siginfo_t& info) {
   ++signals_received_;
   signals_.push_back(info);
   if (syscall(SYS_tgkill, pid, pid, info.si_signo) != 0 && errno != ESRCH) return ErrnoStatus(errno, "tgkill");
-  if (waiting_for_ && !cancel_sent_ && WillBeHandled(info.si_signo)) {
+  if (waiting_for_ && !cancel_sent_ && ReadSignalState().Handles(info.si_signo)) {
     cancel_sent_ = true;
     LinkMessage m;
     m.mutable_cancel()->set_call(*waiting_for_);
@@ -237,13 +244,15 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
       m.mutable_died()->set_signal(stop.signal);
       return link_->SendMessage(m);
     case TaskStop::Kind::kGroupStop:
-      m.mutable_stopped()->set_signal(stop.signal);
-      OMFS_RETURN_IF_ERROR(link_->SendMessage(m));
+      OMFS_RETURN_IF_ERROR(TellStopped(stop.signal));
       return task.Listen();
     case TaskStop::Kind::kInterrupt:
+      stopped_ = false;
+      return task.Continue(0);
     case TaskStop::Kind::kEvent:
       return task.Continue(0);
     case TaskStop::Kind::kSignal:
+      stopped_ = false;
       break;
   }
   // The sender at home is the signal's sender, not this process.
@@ -268,25 +277,53 @@ absl::Status Keeper::OnGuestStopEvent(const TaskStop& stop) {
   return task.Continue(stop.signal);
 }
 
+absl::Status Keeper::TellStopped(int signal) {
+  if (stopped_) return absl::OkStatus();
+  stopped_ = true;
+  LinkMessage m;
+  m.mutable_stopped()->set_signal(signal);
+  return link_->SendMessage(m);
+}
+
+absl::Status Keeper::LetGoOn() { return stopped_ ? builder_->task().Listen() : builder_->task().Continue(0); }
+
 absl::Status Keeper::StopInCall(uint64_t id, int64_t code) {
   TracedTask& task = builder_->task();
   OMFS_RETURN_IF_ERROR(task.Interrupt());
   OMFS_RETURN_IF_ERROR(Reply(id, code));
-  for (;;) {
+  // Signals wait: a handler that began now would have the registers that the caller is about to set.
+  std::vector<siginfo_t> waiting;
+  for (bool stopped = false; !stopped;) {
     OMFS_ASSIGN_OR_RETURN(const TaskStop stop, task.Wait());
-    if (stop.kind == TaskStop::Kind::kInterrupt || stop.kind == TaskStop::Kind::kGroupStop) return absl::OkStatus();
-    if (stop.kind == TaskStop::Kind::kExited || stop.kind == TaskStop::Kind::kKilled) {
-      OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
-      return FailedPrecondition("the guest has ended");
+    switch (stop.kind) {
+      case TaskStop::Kind::kInterrupt:
+        stopped = true;
+        break;
+      case TaskStop::Kind::kGroupStop:
+        OMFS_RETURN_IF_ERROR(TellStopped(stop.signal));
+        stopped = true;
+        break;
+      case TaskStop::Kind::kSignal: {
+        OMFS_ASSIGN_OR_RETURN(const siginfo_t info, task.GetSiginfo());
+        waiting.push_back(info);
+        OMFS_RETURN_IF_ERROR(task.Interrupt());
+        OMFS_RETURN_IF_ERROR(task.Continue(0));
+        break;
+      }
+      case TaskStop::Kind::kEvent:
+        OMFS_RETURN_IF_ERROR(task.Continue(0));
+        break;
+      case TaskStop::Kind::kExited:
+      case TaskStop::Kind::kKilled:
+        OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
+        return FailedPrecondition("the guest has ended");
     }
-    if (stop.kind == TaskStop::Kind::kSignal) {
-      // Delivering it now would run its handler before the call is issued again, as natively.
-      OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
-      OMFS_RETURN_IF_ERROR(task.Interrupt());
-      continue;
-    }
-    OMFS_RETURN_IF_ERROR(task.Continue(0));
   }
+  for (const siginfo_t& info : waiting) {
+    if (!SentByKeeper(info)) signals_.push_front(info);
+    if (syscall(SYS_tgkill, task.pid(), task.pid(), info.si_signo) != 0) return ErrnoStatus(errno, "tgkill");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Keeper::Freeze() {
@@ -296,7 +333,8 @@ absl::Status Keeper::Freeze() {
     TaskStop stop;
     OMFS_ASSIGN_OR_RETURN(const bool any, task.TryWait(&stop));
     if (any) {
-      if (stop.kind == TaskStop::Kind::kInterrupt || stop.kind == TaskStop::Kind::kGroupStop) return absl::OkStatus();
+      if (stop.kind == TaskStop::Kind::kGroupStop) return TellStopped(stop.signal);
+      if (stop.kind == TaskStop::Kind::kInterrupt) return absl::OkStatus();
       OMFS_RETURN_IF_ERROR(OnGuestStopEvent(stop));
       if (done_) return absl::OkStatus();
       OMFS_RETURN_IF_ERROR(task.Interrupt());

@@ -55,11 +55,23 @@ class Keeper {
   absl::Status OnGuestStop();
   absl::Status OnGuestStopEvent(const TaskStop& stop);
   absl::Status DeliverSignal(const siginfo_t& info);
-  bool WillBeHandled(int signal) const;
+  // The guest's signals, a bit each as in /proc/PID/status.
+  struct SignalState {
+    uint64_t pending = 0, blocked = 0, ignored = 0, caught = 0;
+    bool Handles(int signal) const;  // it interrupts a call when it comes
+  };
+  SignalState ReadSignalState() const;
+  // Whether one waits in the guest that interrupts a call: one that came just before the call was received, whose waiting the
+  // kernel then no longer lets it end.
+  bool SignalWaits();
   bool HasHandler(int signal) const;
   // Stops the guest wherever it is; a notified call that was not begun is to be issued again.
   absl::Status Freeze();
   absl::Status SendHome(const std::string& reason);
+  // The guest is in a group stop: home is told, once.
+  absl::Status TellStopped(int signal);
+  // Lets the stopped guest go on, unless a signal has stopped it: then it waits for the one that continues it.
+  absl::Status LetGoOn();
   // Stops the guest inside the notified call with this restart code; its registers show the call still to be made.
   absl::Status StopInCall(uint64_t id, int64_t code);
   void SendCounters();
@@ -154,6 +166,7 @@ class Keeper {
   bool go_home_ = false;                    // asked to send the guest home
   bool done_ = false;
   bool guest_reaped_ = false;
+  bool stopped_ = false;  // as by SIGSTOP, and home has been told
   std::deque<siginfo_t> signals_;           // passed to the guest, not yet seen at delivery
   uint64_t signals_received_ = 0;
   uint64_t local_calls_ = 0;

@@ -122,7 +122,7 @@ absl::StatusOr<bool> Keeper::TakeFastPath(const seccomp_notif& n) {
   const std::vector<uint64_t> sites(image_.sites().begin(), image_.sites().end());
   OMFS_RETURN_IF_ERROR(task.Write(RemotePtr(stub), GuestStub::Code(stub, sites)));
   OMFS_RETURN_IF_ERROR(task.Write(RemotePtr(site), GuestStub::SiteJump(stub, sites.size() - 1, site)));
-  OMFS_RETURN_IF_ERROR(task.Continue(0));
+  OMFS_RETURN_IF_ERROR(LetGoOn());
   return true;
 }
 
@@ -301,6 +301,9 @@ absl::StatusOr<std::optional<int64_t>> Keeper::ForwardGuestCall(const seccomp_no
       return std::optional<int64_t>();
     }
     const Gathered& g = std::get<Gathered>(*gathered);
+    if (SignalWaits()) {
+      return std::optional<int64_t>(skip > 0 ? static_cast<int64_t>(skip) : EndOfUnbegun(received_nr_, received_args_));
+    }
     OMFS_ASSIGN_OR_RETURN(const ForwardResult result, ForwardAndWait(g.call));
     if (IsRestart(result.rax)) {
       if (skip > 0) return std::optional<int64_t>(skip);  // part of it is done: that is the result
@@ -346,8 +349,10 @@ absl::StatusOr<ForwardResult> Keeper::ForwardOwn(uint64_t nr, const SyscallArgs&
     return Internal("{} cannot be forwarded", spec->name);
   }
   const Gathered& g = std::get<Gathered>(*gathered);
-  OMFS_ASSIGN_OR_RETURN(ForwardResult result, ForwardAndWait(g.call));
-  if (IsRestart(result.rax)) return result;
+  ForwardResult result;
+  do {  // a signal or a move may have cancelled it; what the keeper needs to know it needs all the same
+    OMFS_ASSIGN_OR_RETURN(result, ForwardAndWait(g.call));
+  } while (IsRestart(result.rax));
   auto rax = Scatter(g, result, memory);
   if (!rax.ok()) return Internal("{} cannot be forwarded", spec->name);
   result.rax = *rax;
@@ -356,10 +361,8 @@ absl::StatusOr<ForwardResult> Keeper::ForwardOwn(uint64_t nr, const SyscallArgs&
 
 absl::StatusOr<int64_t> Keeper::ForwardPlain(uint64_t nr, const SyscallArgs& args) {
   OwnMemory none(16);
-  for (;;) {
-    OMFS_ASSIGN_OR_RETURN(const ForwardResult r, ForwardOwn(nr, args, none));
-    if (!IsRestart(r.rax)) return r.rax;
-  }
+  OMFS_ASSIGN_OR_RETURN(const ForwardResult r, ForwardOwn(nr, args, none));
+  return r.rax;
 }
 
 absl::Status Keeper::AdoptHomeDescriptor(const seccomp_notif& n, int made, bool close_on_exec) {
@@ -439,7 +442,7 @@ absl::Status Keeper::HandleClose(const seccomp_notif& n, const SyscallArgs& args
   regs.rax = static_cast<uint64_t>(rax);
   regs.orig_rax = static_cast<uint64_t>(-1);
   OMFS_RETURN_IF_ERROR(builder_->task().SetRegs(regs));
-  return builder_->task().Continue(0);
+  return LetGoOn();
 }
 
 absl::Status Keeper::HandleCloseRange(const seccomp_notif& n, const SyscallArgs& args) {
@@ -581,7 +584,8 @@ absl::Status Keeper::HandleGetcwd(const seccomp_notif& n, const SyscallSpec& spe
 
 absl::Status Keeper::HandleUmask(const seccomp_notif& n, const SyscallSpec& spec, const SyscallArgs& args) {
   OMFS_ASSIGN_OR_RETURN(const auto rax, ForwardGuestCall(n, spec, args));
-  return rax ? Continue(n.id) : absl::OkStatus();
+  if (!rax) return absl::OkStatus();
+  return IsRestart(*rax) ? Reply(n.id, *rax) : Continue(n.id);
 }
 
 absl::Status Keeper::HandleSigaction(const seccomp_notif& n, const SyscallArgs& args) {

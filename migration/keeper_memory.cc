@@ -96,7 +96,7 @@ absl::Status Keeper::HandleMmap(const seccomp_notif& n, const SyscallArgs& args)
         ForwardPlain(SYS_mmap, {static_cast<uint64_t>(mapped), args[1], prot, type | MAP_FIXED, args[4], offset}));
     if (there != mapped) spdlog::debug("event=deputy_mmap pid={} result={}", image_.pid(), there);
   }
-  return task.Continue(0);
+  return LetGoOn();
 }
 
 }  // namespace omfs::migration

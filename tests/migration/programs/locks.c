@@ -36,7 +36,8 @@ void Program(void) {
   SHOW(Lock(b, F_OFD_GETLK, F_RDLCK, 4, 1));
   SHOW(Lock(b, F_OFD_SETLK, F_WRLCK, 5, 5));
   SHOW(close(a));
-  SHOW(Lock(b, F_OFD_SETLK, F_WRLCK, 3, 5));
+  // Waits, because FUSE tells of the end of an open file (RELEASE) without making close wait for it.
+  SHOW(Lock(b, F_OFD_SETLKW, F_WRLCK, 3, 5));
   SHOW(close(b));
   SHOW(unlink("file"));
 }

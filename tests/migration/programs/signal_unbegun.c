@@ -24,10 +24,10 @@ void Program(void) {
   interrupted = count = 0;
   int wrong = 0;
   REQUIRE(sigaction(SIGALRM, &action, NULL) == 0);
-  const struct itimerval often = {{0, 3000}, {0, 3000}}, off = {{0, 0}, {0, 0}};
+  const struct itimerval often = {{0, 10000}, {0, 10000}}, off = {{0, 0}, {0, 0}};
   REQUIRE(setitimer(ITIMER_REAL, &often, NULL) == 0);
   const int here = open("file", O_RDONLY), home = open(AtHome("file"), O_RDONLY);
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 200; ++i) {
     if (i % 100 == 50) MovePoint();
     wrong += Check(stat("file", &status)) != 0 || status.st_size != 9;
     wrong += Check(stat(AtHome("file"), &status)) != 0 || status.st_size != 10;
