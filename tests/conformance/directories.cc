@@ -194,7 +194,7 @@ CASE(readdir, types) {
   for (auto& [name, what] : seen) t.Say(Printable(name), what);
 }
 
-CASE(readdir, three_thousand) {
+ROOT_AND_USER_CASE(readdir, three_thousand) {
   Must(mkdir("d", 0755) == 0, "mkdir");
   MakeFiles("d", 3000);
   std::vector<std::string> names = Names("d");

@@ -192,7 +192,6 @@ std::vector<Path> Paths() {
       {"path_too_long", slashes},
       {"path_max", slashes.substr(2)},
       {"below_missing", "missing/x"},
-      {"below_below_missing", "missing/x/y"},
       {"missing_slash", "missing/"},
       {"missing_dot", "missing/."},
       {"missing_up", "missing/.."},
@@ -212,8 +211,7 @@ std::vector<Path> Paths() {
                            "tofull", "dangling", "loop", "tolong"}) {
     paths.push_back({kind, kind});
   }
-  for (const char* kind :
-       {"file", "dir", "full", "fifo", "tofile", "todir", "dangling", "loop", "tolong"}) {
+  for (const char* kind : {"file", "dir", "fifo", "tofile", "todir", "dangling", "loop"}) {
     const std::string k = kind;
     paths.push_back({k + "_slash", k + "/"});
     paths.push_back({k + "_dot", k + "/."});
@@ -280,6 +278,7 @@ class Tree {
   Tree() {
     Must(mkdir("used", 0755) == 0, "mkdir");
     Enter();
+    for (const char* name : {"spare", "sparedir", "other"}) at_first_[name] = EntryText(name);
     untouched_ = EntryText(".");
   }
 
@@ -295,7 +294,12 @@ class Tree {
       return text;
     }
     for (const std::string& name : names) {
-      text += EntryText(name);
+      const std::string now = EntryText(name);
+      text += now;
+      // What only calls with two names change shows whether it was changed; the others have
+      // contents and more.
+      if (const auto it = at_first_.find(name); it != at_first_.end() && it->second == now)
+        continue;
       Discard(name);
       MakeEntry(name);
     }
@@ -328,6 +332,7 @@ class Tree {
          "take a directory away");
   }
 
+  std::map<std::string, std::string> at_first_;  // of the second names of calls
   std::string untouched_;
   int used_ = 0;
 };
