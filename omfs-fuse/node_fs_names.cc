@@ -199,7 +199,10 @@ void NodeFs::Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const c
   ErrnoOr<Object> dir = Resolve(r.ids(), new_parent);
   if (!dir.ok()) return r.Fail(dir.error());
   if (object->node != dir->node) return r.Fail(EXDEV);
-  AnswerEntry(r, dir->node, dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name));
+  ErrnoOr<Entry> linked = dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name);
+  // The object has lost its last name since the kernel looked it up, or the directory is gone: what link(2) calls ENOENT.
+  if (!linked.ok() && linked.error().value == ESTALE) linked = Errno(ENOENT);
+  AnswerEntry(r, dir->node, linked);
 }
 
 void NodeFs::StatFs(FuseRequest& r, fuse_ino_t ino) {

@@ -20,8 +20,7 @@ OpResult MkNod(Operation& op) {
                                : mknodat(dir->fd(), name.c_str(), mode, device);
   if (rc != 0) return Errno::Last();
   op.tree().Changed(*dir);
-  OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
+  OMFS_TRY(const omfs_entry_rep entry, op.tree().EntryOfMade(*dir, name, mode));
   return ReplyWith(entry);
 }
 

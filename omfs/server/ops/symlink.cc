@@ -1,4 +1,5 @@
 // SYMLINK: the target is any text; nothing on the owner ever follows it.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "omfs/server/ops/ops.h"
@@ -12,8 +13,7 @@ OpResult SymLink(Operation& op) {
   const std::string name(r.parts[0]), target(r.parts[1]);
   if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
   op.tree().Changed(*dir);
-  OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
+  OMFS_TRY(const omfs_entry_rep entry, op.tree().EntryOfMade(*dir, name, S_IFLNK | 0777));
   return ReplyWith(entry);
 }
 
