@@ -230,7 +230,9 @@ void NodeFs::Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const c
   if (object->node != dir->node) return r.Fail(EXDEV);
   const EntryNotifier::ChangeScope change(notifier(), new_parent);
   CapTerms terms = Terms(kAttributeCaps, OMFS_CAP_L);
-  const ErrnoOr<Entry> made = dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name, &terms);
+  ErrnoOr<Entry> made = dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name, &terms);
+  // The object has lost its last name since the kernel looked it up, or the directory is gone: what link(2) calls ENOENT.
+  if (!made.ok() && made.error().value == ESTALE) made = Errno(ENOENT);
   ChangedName(*dir, new_name, terms);
   Changed(*object, kAttributeCaps & ~OMFS_CAP_F, terms);
   AnswerEntry(r, *dir, new_name, made, terms);

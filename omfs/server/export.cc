@@ -12,6 +12,7 @@
 #include "omfs/base/status.h"
 #include "omfs/server/identity.h"
 #include "omfs/wire/attr.h"
+#include "omfs/wire/endian.h"
 
 // The change counter of an object is its ctime in nanoseconds plus a count of the changes made
 // through this server. The kernel's own counter is not shown to user space, and ctime alone cannot
@@ -159,6 +160,24 @@ ErrnoOr<omfs_entry_rep> Export::Entry(const Inode& inode) const {
   omfs_entry_rep entry{};
   entry.fh = inode.handle();
   entry.attr = *attr;
+  return entry;
+}
+
+ErrnoOr<omfs_entry_rep> Export::EntryOfMade(const Inode& dir, std::string_view name, uint32_t mode) {
+  if ((mode & S_IFMT) == 0) mode |= S_IFREG;  // mknod(2)
+  const ErrnoOr<InodeRef> made = Lookup(dir, name);
+  if (made.ok() && (*made)->type() == (mode & S_IFMT)) return Entry(**made);
+  if (!made.ok() && made.error().value != ENOENT) return made.error();
+  auto entry = Entry(dir);
+  if (!entry.ok()) return entry.error();
+  const uint64_t number = ++vanished_ + counter_base_;
+  memset(entry->fh.data, 0xff, sizeof entry->fh.data);
+  memcpy(entry->fh.data, &number, sizeof number);
+  entry->fh.len = OMFS_FH_BYTES;
+  memset(entry->fh.mac, 0, sizeof entry->fh.mac);
+  entry->attr.mode = Le32(mode);
+  entry->attr.nlink = 0;
+  entry->attr.size = 0;
   return entry;
 }
 

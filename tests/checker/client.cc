@@ -55,14 +55,15 @@ int NoteSize(const Object& object, const struct stat& st, std::vector<uint64_t>*
   return 0;
 }
 
-// With a descriptor of its own; what close says counts.
+// With a descriptor of its own; what close says counts. EHOSTDOWN of anything but the open may come after something was done.
 template <typename Body>
 int WithFile(const std::string& path, int flags, Body body) {
   const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
   if (fd < 0) return errno;
-  const int error = body(fd);
+  const int body_error = body(fd);
   const int close_error = ErrorOf(close(fd));
-  return error != 0 ? error : close_error;
+  const int error = body_error != 0 ? body_error : close_error;
+  return error == EHOSTDOWN ? EIO : error;
 }
 
 int List(const Object& object, std::vector<uint64_t>* value) {
@@ -111,6 +112,7 @@ int Client::Note(const Planned& planned, Body body) {
   op.invoked = Now();
   const int error = body(&op.value);
   op.returned = Now();
+  if (error == EHOSTDOWN && op.code != Code::kSync) return error;
   if (error == 0) {
     op.outcome = Outcome::kOk;
   } else if (object.kind == Kind::kNames && (error == ENOENT || error == EEXIST)) {

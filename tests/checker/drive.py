@@ -11,6 +11,7 @@ Ends with a line of totals. The histories of a round that failed are kept in BOX
 import argparse
 import os
 import random
+import re
 import select
 import shutil
 import subprocess
@@ -98,7 +99,7 @@ class Driver:
                        f"{a.programs}/omfs-check-worker", str(node), str(self.nodes), str(a.seed), str(THREADS),
                        self.histories]
             self.workers.append(Worker(command, node))
-        self.operations = self.failures = 0
+        self.operations = self.failures = self.objects = self.undecided = 0
         with open(f"{a.box_dir}/node1/etc/omfs.conf") as f:
             lease = [int(line.split("=")[1]) for line in f if line.startswith("lease_ms")]
         self.lease = (lease or [12000])[0] / 1000
@@ -151,6 +152,10 @@ class Driver:
         command = [f"{self.a.programs}/omfs-check-history"] + ([] if faults else ["--no-errors"]) + files
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         summary = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else f"status {done.returncode}"
+        counts = re.search(r" on (\d+) objects.* (\d+) undecided", summary)
+        if counts:
+            self.objects += int(counts[1])
+            self.undecided += int(counts[2])
         if faults or done.returncode != 0 or number % 20 == 0:
             print(f"round {number}: {summary}" + (f" [{faults}]" if faults else ""), flush=True)
         if done.returncode != 0:
@@ -176,6 +181,10 @@ class Driver:
         finally:
             for worker in self.workers:
                 worker.end()
+        if self.undecided > max(2, self.objects // 20):
+            self.failures += 1
+            print(f"FAILED: too many objects undecided: {self.undecided} of {self.objects}")
+        print(f"{self.undecided} of {self.objects} objects undecided")
         print(f"{self.operations} operations in {number - self.a.first} rounds, {time.monotonic() - begin:.0f} s, "
               f"seed {self.a.seed}: {self.failures} failed")
         return 1 if self.failures else 0

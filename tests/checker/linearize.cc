@@ -242,7 +242,7 @@ Verdict Linearize(std::vector<Operation> history, size_t limit) {
   return Search(std::move(history), limit).Run();
 }
 
-Prepared Prepare(std::vector<Operation> history) {
+Prepared Prepare(std::vector<Operation> history, Loss loss) {
   Prepared result;
   std::stable_sort(history.begin(), history.end(),
                    [](const Operation& x, const Operation& y) { return x.invoked < y.invoked; });
@@ -257,6 +257,7 @@ Prepared Prepare(std::vector<Operation> history) {
     if (!IsFileChange(op->code)) continue;
     const Operation* sync = next_sync.contains(op->client) ? next_sync[op->client] : nullptr;
     const bool sync_failed = sync != nullptr && sync->outcome != Outcome::kOk;
+    if (loss == Loss::kNone) continue;
     if (op->outcome == Outcome::kOk && sync_failed) {
       op->outcome = Outcome::kUnknown;
       ++result.lost_and_reported;
@@ -283,6 +284,16 @@ Prepared Prepare(std::vector<Operation> history) {
     result.history.push_back(std::move(op));
   }
   return result;
+}
+
+Verdict Judge(const std::vector<Operation>& history, Prepared* prepared) {
+  Prepared ignored;
+  if (prepared == nullptr) prepared = &ignored;
+  *prepared = Prepare(history, Loss::kNone);
+  const Verdict nothing_lost = Linearize(prepared->history);
+  if (nothing_lost.answer == Verdict::kLinearizable) return nothing_lost;
+  *prepared = Prepare(history, Loss::kPossible);
+  return Linearize(prepared->history);
 }
 
 }  // namespace omfs::checker

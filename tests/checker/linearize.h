@@ -31,15 +31,20 @@ inline constexpr size_t kConfigurationLimit = 300'000;
 Verdict Linearize(std::vector<Operation> history, size_t limit = kConfigurationLimit);
 
 // What has to be done first to histories of files with write-behind. A write is only promised to last once its descriptor's
-// next sync has succeeded; when that fails, the loss was reported and the write is one of unknown outcome. Until the
-// report its own node may have read the lost data: such reads are left out. Syncs themselves, and reads that failed, are
-// taken out too. Counts what was left out.
+// next sync has succeeded; when that fails, the loss was reported and the write is one of unknown outcome (Loss::kPossible).
+// Until the report its own node may have read the lost data: such reads are left out. That most likely nothing was lost
+// (Loss::kNone) is far quicker to check, and an order found so is as good. Syncs themselves, and reads that failed, are taken out
+// in any case. Counts what was left out.
+enum class Loss { kNone, kPossible };
 struct Prepared {
   std::vector<Operation> history;
   size_t lost_and_reported = 0;
   size_t reads_of_lost_data = 0;
   size_t failed_reads = 0;
 };
-Prepared Prepare(std::vector<Operation> history);
+Prepared Prepare(std::vector<Operation> history, Loss loss);
+
+// Prepares and linearizes, trying first what is quick. *prepared, if given: what was prepared in the end.
+Verdict Judge(const std::vector<Operation>& history, Prepared* prepared = nullptr);
 
 }  // namespace omfs::checker

@@ -29,7 +29,11 @@ std::vector<Operation> Of(const std::string& kind, const std::string& lines) {
 }
 
 Verdict::Answer Judge(const std::string& kind, const std::string& lines) {
-  return Linearize(Prepare(Of(kind, lines)).history).answer;
+  const std::vector<Operation> ops = Of(kind, lines);
+  const Verdict::Answer answer = Judge(ops).answer;
+  // The quick way first must not change what comes out.
+  EXPECT_EQ(answer, Linearize(Prepare(ops, Loss::kPossible).history).answer) << lines;
+  return answer;
 }
 
 constexpr auto kYes = Verdict::kLinearizable;

@@ -49,15 +49,15 @@ Planned Stream::OfFile(Planned p) {
   const bool paged = objects_[p.object].kind == Kind::kPaged;
   const uint64_t dice = random_.Below(100);
   p.a = random_.Below(paged ? kSlots : kFileTokens);
-  if (dice < 45) {
+  if (dice < 43) {
     p.code = Code::kRead;
-  } else if (dice < 55) {
+  } else if (dice < 53) {
     p.code = Code::kSize;
-  } else if (dice < 75 || (paged && dice < 88)) {
+  } else if (dice < 71 || (paged && dice < 83)) {
     p.code = Code::kWrite;
-  } else if (dice < 88) {
+  } else if (dice < 83) {
     p.code = Code::kAppend;
-  } else if (dice < 96) {
+  } else if (dice < 90) {
     p.code = Code::kTruncate;
   } else {
     p.code = Code::kSync;

@@ -47,6 +47,7 @@ class Setting:
         self.native = f"{box.export(owner)}/{place}"
         self.native_agent = None
         self.extra = []
+        self.probing = []
         self.remote = [n for n in nodes if n.number != owner]
         nodes[0](f"os.mkdir({self.directory!r})")
         for node in nodes:
@@ -58,6 +59,11 @@ class Setting:
         self.extra.append(node)
         node(f"d = {self.directory!r}")
         return node
+
+    def probes(self):
+        """A process on each node that only looks whether nodes can be reached."""
+        self.probing = self.probing or [self.agent(node.number) for node in self.nodes]
+        return self.probing
 
     def native_writer(self):
         """A process of the owner that works in the export directory."""

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "omfs/server/ops/making.h"
 #include "omfs/server/ops/ops.h"
 
 namespace omfs::ops {
@@ -20,13 +21,7 @@ OpResult MkNod(Operation& op) {
   const int rc = S_ISDIR(mode) ? mkdirat(dir->fd(), name.c_str(), mode & 07777)
                                : mknodat(dir->fd(), name.c_str(), mode, device);
   if (rc != 0) return Errno::Last();
-  op.tree().Changed(*dir);
-  op.Changed();
-  op.GrantEntry(*dir, name);
-  OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  op.GrantObject(*made);
-  OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
-  return ReplyWith(entry);
+  return ReplyWithMade(op, *dir, name, mode);
 }
 
 }  // namespace omfs::ops

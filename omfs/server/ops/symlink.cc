@@ -1,6 +1,8 @@
 // SYMLINK: the target is any text; nothing on the owner ever follows it.
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "omfs/server/ops/making.h"
 #include "omfs/server/ops/ops.h"
 
 namespace omfs::ops {
@@ -12,13 +14,7 @@ OpResult SymLink(Operation& op) {
   OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
-  op.tree().Changed(*dir);
-  op.Changed();
-  op.GrantEntry(*dir, name);
-  OMFS_TRY(const InodeRef made, op.tree().Lookup(*dir, name));
-  op.GrantObject(*made);
-  OMFS_TRY(const omfs_entry_rep entry, op.tree().Entry(*made));
-  return ReplyWith(entry);
+  return ReplyWithMade(op, *dir, name, S_IFLNK | 0777);
 }
 
 }  // namespace omfs::ops
