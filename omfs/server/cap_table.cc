@@ -75,9 +75,16 @@ void CapTable::Stand(Ticket* ticket, std::vector<CapClaim> claims, Later* later)
     } else if (claim.changes & OMFS_CAP_L) {
       ++object.changing_l;
     }
+    // The caller's own kernel knows the entry by the old name until it has the answer; others may see the new one before.
+    // Where there are any, it is told as they are.
+    const bool shared = !claim.entry.empty() && (claim.changes & OMFS_CAP_L) != 0 &&
+                        std::ranges::any_of(object.holders, [&](const Holder& h) {
+                          return h.session != ticket->session_ && (h.caps & OMFS_CAP_L) != 0;
+                        });
     for (Holder& holder : object.holders) {
-      if (holder.session == ticket->session_) continue;
-      const auto recalls = BringHome(claim.object, holder, Conflicts(claim), claim.entry, later);
+      const bool own = holder.session == ticket->session_;
+      if (own && !shared) continue;
+      const auto recalls = BringHome(claim.object, holder, own ? OMFS_CAP_L : Conflicts(claim), claim.entry, later);
       if (!claim.owed) ticket->unanswered_.insert(recalls.begin(), recalls.end());
     }
   }

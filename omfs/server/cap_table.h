@@ -13,7 +13,9 @@
 //    the numbers (one sequence for grants, changes and recalls) let the client tell a late reply from a fresh one.
 // 3. Reading data or size claims that nobody delays writes to it (W), which brings those writes home first.
 //
-// The caller's own caps are no conflict: its client knows what it asked for, and drops what the reply's number says.
+// The caller's own caps are no conflict: its client knows what it asked for, and drops what the reply's number says. But its
+// kernel answers others on its node by what it knows until the reply is there; so an entry that other sessions cache, and may
+// see changed before, is told to the caller's client too.
 //
 // Entries are claimed alone: two operations on one name of one directory never run at the same time, so the object that
 // an unlink claimed is the one it removes. Sessions that cache a directory keep the cap and are told the entry (ENTRY).

@@ -8,7 +8,9 @@
 // OMFS_WRITE_MAPPED: a store through a shared map is not a write(2): it takes away neither set-id
 // bits nor file capabilities, and what lies behind the end of the file - which another may have
 // truncated meanwhile - is lost. So it is done through a map here, too. The kernel copies
-// (process_vm_writev): a page that is no more is then an error and not a SIGBUS.
+// (process_vm_writev): a page that is no more is then an error and not a SIGBUS. The server's
+// process must not itself map files of /mfs: munmap(2) waits for this operation while it holds the
+// address space that the map here is made in.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
