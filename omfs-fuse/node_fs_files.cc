@@ -63,8 +63,9 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
 
 namespace {
 
-// The kernel asks for a creation when it has found no such name. If a symbolic link or a special file has taken it
-// since, the kernel has to follow or open that itself: after ESTALE it looks the name up anew.
+// The kernel asks for a creation when it has found no such name. If a symbolic link or a special
+// file has taken it since, the kernel has to follow or open that itself: after ESTALE it looks the
+// name up anew.
 Errno ForTheKernelToOpen(Errno create_error) {
   const int e = create_error.value;
   return e == ELOOP || e == ENXIO || e == EOPNOTSUPP ? Errno(ESTALE) : create_error;
@@ -120,8 +121,8 @@ void NodeFs::Write(FuseRequest& r, fuse_ino_t, const char* data, size_t size, of
   r.Written(written->bytes);
 }
 
-// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up, through whichever
-// descriptor it got them.
+// Nothing is buffered here, so close(2) has only the caller's POSIX locks on the file to give up,
+// through whichever descriptor it got them.
 void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   FileHandle* h = FileHandle::Of(fi);
   if (!h->inode->RemoveLocker(fi->lock_owner)) return r.Done(Errno());

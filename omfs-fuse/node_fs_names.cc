@@ -127,9 +127,9 @@ void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
   if (!object.ok()) return r.Fail(object.error());
   AttrChange change = ChangeFrom(*attr, to_set);
   const RemoteOpenRef open = fi != nullptr ? FileHandle::Of(fi)->open : nullptr;
-  // A change of nothing is chown(-1, -1), or the loss of set-id bits before a write: FUSE tells neither from the other. For the
-  // owner of the object both mean the first; for others the first is refused (which only here is not told) and the second
-  // follows from the write itself.
+  // A change of nothing is chown(-1, -1), or the loss of set-id bits before a write: FUSE tells
+  // neither from the other. For the owner of the object both mean the first; for others the first
+  // is refused (which only here is not told) and the second follows from the write itself.
   const bool nothing = change.valid == 0;
   if (nothing) {
     change.valid = OMFS_SET_UID | OMFS_SET_GID;
@@ -200,7 +200,8 @@ void NodeFs::Link(FuseRequest& r, fuse_ino_t ino, fuse_ino_t new_parent, const c
   if (!dir.ok()) return r.Fail(dir.error());
   if (object->node != dir->node) return r.Fail(EXDEV);
   ErrnoOr<Entry> linked = dir->node->HardLink(r.caller(), object->fh, dir->fh, new_name);
-  // The object has lost its last name since the kernel looked it up, or the directory is gone: what link(2) calls ENOENT.
+  // The object has lost its last name since the kernel looked it up, or the directory is gone: what
+  // link(2) calls ENOENT.
   if (!linked.ok() && linked.error().value == ESTALE) linked = Errno(ENOENT);
   AnswerEntry(r, dir->node, linked);
 }
