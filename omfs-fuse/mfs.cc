@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
     options.on_demand = true;
     magic_clients[n.id] = std::make_shared<NodeClient>(options, tls);
     options.on_demand = false;
-    options.caps = true;
+    options.caps = config.cache;
     mfs->clients_[n.id] = std::make_shared<NodeClient>(options, tls);
   }
   auto root = std::make_shared<RootFs>(config.node, config.nodes, std::move(magic_clients),
@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
     OMFS_ASSIGN_OR_RETURN(
         session, FuseSession::Start(fs, path, fmt::format("omfs:{}", id.value), flags,
                                     [path] { spdlog::info("mount ended path={}", path); }));
-    fs->StartCaching(session->kernel_cache());
+    if (config.cache) fs->StartCaching(session->kernel_cache());
     mfs->sessions_.push_back(std::move(session));
   }
   return mfs;

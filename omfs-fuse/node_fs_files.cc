@@ -89,8 +89,9 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
 
 namespace {
 
-// The kernel asks for a creation when it has found no such name. If a symbolic link or a special file has taken it
-// since, the kernel has to follow or open that itself: after ESTALE it looks the name up anew.
+// The kernel asks for a creation when it has found no such name. If a symbolic link or a special
+// file has taken it since, the kernel has to follow or open that itself: after ESTALE it looks the
+// name up anew.
 Errno ForTheKernelToOpen(Errno create_error) {
   const int e = create_error.value;
   return e == ELOOP || e == ENXIO || e == EOPNOTSUPP ? Errno(ESTALE) : create_error;

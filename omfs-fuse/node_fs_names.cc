@@ -133,9 +133,9 @@ void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
   if (!object.ok()) return r.Fail(object.error());
   AttrChange change = ChangeFrom(*attr, to_set);
   const RemoteOpenRef open = fi != nullptr ? FileHandle::Of(fi)->open : nullptr;
-  // A change of nothing is chown(-1, -1), or the loss of set-id bits before a write: FUSE tells neither from the other. For the
-  // owner of the object both mean the first; for others the first is refused (which only here is not told) and the second
-  // follows from the write itself.
+  // A change of nothing is chown(-1, -1), or the loss of set-id bits before a write: FUSE tells
+  // neither from the other. For the owner of the object both mean the first; for others the first
+  // is refused (which only here is not told) and the second follows from the write itself.
   const bool nothing = change.valid == 0;
   if (nothing) {
     change.valid = OMFS_SET_UID | OMFS_SET_GID;

@@ -48,7 +48,9 @@ box_up() {
   trap 'exit 143' TERM HUP
   local nodes=$1
   shift
-  "$programs/omfs-box" up --name "$box_name" --nodes "$nodes" --dir "$box_dir/box" "$@" || {
+  local cache=()
+  [ -z "${OMFS_TEST_CACHE:-}" ] || cache=(--set "cache=$OMFS_TEST_CACHE")
+  "$programs/omfs-box" up --name "$box_name" --nodes "$nodes" --dir "$box_dir/box" "${cache[@]}" "$@" || {
     echo "$test_name: the box does not come up"
     exit 1
   }

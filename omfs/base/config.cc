@@ -139,6 +139,11 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          c.root_squash = v == "yes";
          return v == "yes" || v == "no";
        }},
+      {"cache",
+       [&c](const std::string& v) {
+         c.cache = v == "yes";
+         return v == "yes" || v == "no";
+       }},
       {"mount", path(&c.mount_point)},
       {"nodes", path(&c.node_map)},
       {"pki", path(&c.pki_dir)},

@@ -163,7 +163,8 @@ ErrnoOr<omfs_entry_rep> Export::Entry(const Inode& inode) const {
   return entry;
 }
 
-ErrnoOr<omfs_entry_rep> Export::EntryOfMade(const Inode& dir, std::string_view name, uint32_t mode) {
+ErrnoOr<omfs_entry_rep> Export::EntryOfMade(const Inode& dir, std::string_view name,
+                                            uint32_t mode) {
   if ((mode & S_IFMT) == 0) mode |= S_IFREG;  // mknod(2)
   const ErrnoOr<InodeRef> made = Lookup(dir, name);
   if (made.ok() && (*made)->type() == (mode & S_IFMT)) return Entry(**made);

@@ -55,9 +55,9 @@ class Export {
   // What a client gets for a found or made object.
   ErrnoOr<omfs_entry_rep> Entry(const Inode& inode) const;
 
-  // The same for what an operation has just made under a name (mode: with its type). When somebody has removed or replaced it
-  // since, it was made all the same, and the answer may not be that there is no such name: the client gets a handle of
-  // nothing, of which every use is ESTALE.
+  // The same for what an operation has just made under a name (mode: with its type). When somebody
+  // has removed or replaced it since, it was made all the same, and the answer may not be that
+  // there is no such name: the client gets a handle of nothing, of which every use is ESTALE.
   ErrnoOr<omfs_entry_rep> EntryOfMade(const Inode& dir, std::string_view name, uint32_t mode);
 
   // Counts a change of the object, for omfs_attr::change. Called after the change, before its

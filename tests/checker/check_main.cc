@@ -1,7 +1,8 @@
-// omfs-check-history [--no-errors] FILE...: checks each object of the histories (history.h) for linearizability. With --no-errors an
-// operation of unknown outcome is a failure itself: nothing had been done to the cluster. Exit status 1: some object is not
-// linearizable. Objects of which it could not be decided, because too many operations failed, are counted; the caller has to
-// see that these stay few.
+// omfs-check-history [--no-errors] FILE...: checks each object of the histories (history.h) for
+// linearizability. With --no-errors an operation of unknown outcome is a failure itself: nothing
+// had been done to the cluster. Exit status 1: some object is not linearizable. Objects of which it
+// could not be decided, because too many operations failed, are counted; the caller has to see that
+// these stay few.
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -24,7 +25,8 @@ void CheckObject(const std::string& name, std::vector<Operation> ops, bool no_er
   for (const Operation& op : ops) {
     if (op.outcome != Outcome::kUnknown) continue;
     ++t->unknown;
-    // ESTALE of a lookup that meets a rename over its file: the kernel asks again once, and may meet the next.
+    // ESTALE of a lookup that meets a rename over its file: the kernel asks again once, and may
+    // meet the next.
     if (no_errors && !(op.error == "ESTALE" && op.code == Code::kLookup)) {
       ++t->failed;
       std::cout << "FAILED: an error though nothing was wrong: " << Format(op) << "\n";
@@ -56,7 +58,8 @@ int main(int argc, char** argv) {
     std::string bad;
     for (auto& [name, ops] : ReadHistory(in, &bad)) {
       auto& all = objects[name];
-      all.insert(all.end(), std::make_move_iterator(ops.begin()), std::make_move_iterator(ops.end()));
+      all.insert(all.end(), std::make_move_iterator(ops.begin()),
+                 std::make_move_iterator(ops.end()));
     }
     if (!in.eof() || !bad.empty()) {
       std::cout << "FAILED: " << argv[i] << ": cannot be read: " << bad << "\n";
@@ -65,8 +68,10 @@ int main(int argc, char** argv) {
   }
   Totals t;
   for (auto& [name, ops] : objects) CheckObject(name, std::move(ops), no_errors, &t);
-  std::cout << t.operations << " operations on " << t.objects << " objects, " << t.unknown << " of unknown outcome ("
-            << t.failed_reads << " reads), " << t.lost << " writes reported as lost, " << t.reads_of_lost
-            << " reads left out with them, " << t.most << " configurations at most: " << t.undecided << " undecided, " << t.failed << " failed\n";
+  std::cout << t.operations << " operations on " << t.objects << " objects, " << t.unknown
+            << " of unknown outcome (" << t.failed_reads << " reads), " << t.lost
+            << " writes reported as lost, " << t.reads_of_lost << " reads left out with them, "
+            << t.most << " configurations at most: " << t.undecided << " undecided, " << t.failed
+            << " failed\n";
   return t.failed == 0 ? 0 : 1;
 }

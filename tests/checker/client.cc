@@ -17,7 +17,8 @@ namespace omfs::checker {
 namespace {
 
 constexpr uint64_t kToken = sizeof(uint64_t);
-constexpr uint64_t kTornRead = ~uint64_t{0};  // in a value: not a whole number of tokens; no model agrees with it
+constexpr uint64_t kTornRead =
+    ~uint64_t{0};  // in a value: not a whole number of tokens; no model agrees with it
 
 int64_t Now() {
   timespec t;
@@ -27,7 +28,9 @@ int64_t Now() {
 
 int ErrorOf(int64_t result) { return result < 0 ? errno : 0; }
 
-std::string NameIn(const Object& object, uint64_t name) { return object.path + "/n" + std::to_string(name); }
+std::string NameIn(const Object& object, uint64_t name) {
+  return object.path + "/n" + std::to_string(name);
+}
 
 int WriteToken(int fd, uint64_t token, int64_t offset) {
   const ssize_t n = offset < 0 ? write(fd, &token, kToken) : pwrite(fd, &token, kToken, offset);
@@ -51,11 +54,14 @@ int64_t OffsetOf(const Object& object, uint64_t slot) {
 
 int NoteSize(const Object& object, const struct stat& st, std::vector<uint64_t>* value) {
   const auto size = static_cast<uint64_t>(st.st_size);
-  value->assign(1, object.kind == Kind::kPaged ? size : size % kToken == 0 ? size / kToken : kTornRead);
+  value->assign(1, object.kind == Kind::kPaged ? size
+                   : size % kToken == 0        ? size / kToken
+                                               : kTornRead);
   return 0;
 }
 
-// With a descriptor of its own; what close says counts. EHOSTDOWN of anything but the open may come after something was done.
+// With a descriptor of its own; what close says counts. EHOSTDOWN of anything but the open may come
+// after something was done.
 template <typename Body>
 int WithFile(const std::string& path, int flags, Body body) {
   const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
@@ -131,11 +137,13 @@ void Client::Do(const Planned& planned) {
   if (object.kind == Kind::kNames) {
     Planned p = planned;
     // What is placed must lie ready first; if that fails, there is nothing to note.
-    if (p.code == Code::kPlace || (p.code == Code::kCreate && !object.symlinks && (p.b & kFilledLater) == 0)) {
+    if (p.code == Code::kPlace ||
+        (p.code == Code::kCreate && !object.symlinks && (p.b & kFilledLater) == 0)) {
       const std::string staged = StagingOf(object, number_) + "/" + std::to_string(p.b);
       const int error = object.symlinks
                             ? ErrorOf(symlink(std::to_string(p.b).c_str(), staged.c_str()))
-                            : WithFile(staged, O_WRONLY | O_CREAT, [&](int fd) { return WriteToken(fd, p.b, 0); });
+                            : WithFile(staged, O_WRONLY | O_CREAT,
+                                       [&](int fd) { return WriteToken(fd, p.b, 0); });
       if (error != 0) return;
     }
     Note(p, [&](std::vector<uint64_t>* value) { return OnNames(p, value); });
@@ -143,7 +151,8 @@ void Client::Do(const Planned& planned) {
   }
   if (planned.code == Code::kSync) return SyncHeld(planned.object, false);
   if (planned.held && Hold(planned.object) != 0) return;
-  const int error = Note(planned, [&](std::vector<uint64_t>* value) { return OnFile(planned, value); });
+  const int error =
+      Note(planned, [&](std::vector<uint64_t>* value) { return OnFile(planned, value); });
   // The descriptor may be dead; what was written through it has to be accounted for.
   if (error != 0 && planned.held) SyncHeld(planned.object, true);
 }
@@ -181,10 +190,12 @@ int Client::OnFile(const Planned& p, std::vector<uint64_t>* value) {
   switch (p.code) {
     case Code::kRead:
       if (held != nullptr) return ReadTokens(held->plain.get(), object, p.a, value);
-      return WithFile(object.path, O_RDONLY, [&](int fd) { return ReadTokens(fd, object, p.a, value); });
+      return WithFile(object.path, O_RDONLY,
+                      [&](int fd) { return ReadTokens(fd, object, p.a, value); });
     case Code::kSize: {
       struct stat st;
-      const int r = held != nullptr ? fstat(held->plain.get(), &st) : stat(object.path.c_str(), &st);
+      const int r =
+          held != nullptr ? fstat(held->plain.get(), &st) : stat(object.path.c_str(), &st);
       return r < 0 ? errno : NoteSize(object, st, value);
     }
     case Code::kWrite:
@@ -192,10 +203,12 @@ int Client::OnFile(const Planned& p, std::vector<uint64_t>* value) {
       return WithFile(object.path, O_WRONLY, [&](int fd) { return WriteToken(fd, p.b, offset); });
     case Code::kAppend:
       if (held != nullptr) return WriteToken(held->appending.get(), p.b, -1);
-      return WithFile(object.path, O_WRONLY | O_APPEND, [&](int fd) { return WriteToken(fd, p.b, -1); });
+      return WithFile(object.path, O_WRONLY | O_APPEND,
+                      [&](int fd) { return WriteToken(fd, p.b, -1); });
     case Code::kTruncate:
       if (held != nullptr) return ErrorOf(ftruncate(held->plain.get(), offset));
-      if (offset == 0 && p.variant) return WithFile(object.path, O_WRONLY | O_TRUNC, [](int) { return 0; });
+      if (offset == 0 && p.variant)
+        return WithFile(object.path, O_WRONLY | O_TRUNC, [](int) { return 0; });
       return ErrorOf(truncate(object.path.c_str(), offset));
     default:
       return EINVAL;
@@ -206,7 +219,8 @@ int Client::Make(const Object& object, const Planned& p) {
   const std::string path = NameIn(object, p.a);
   if (object.symlinks) return ErrorOf(symlink(std::to_string(p.b).c_str(), path.c_str()));
   if ((p.b & kFilledLater) == 0) {
-    return ErrorOf(link((StagingOf(object, number_) + "/" + std::to_string(p.b)).c_str(), path.c_str()));
+    return ErrorOf(
+        link((StagingOf(object, number_) + "/" + std::to_string(p.b)).c_str(), path.c_str()));
   }
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return errno;
@@ -219,23 +233,34 @@ int Client::Make(const Object& object, const Planned& p) {
 int Client::Place(const Object& object, const Planned& p) {
   const std::string staged = StagingOf(object, number_) + "/" + std::to_string(p.b);
   const int error = ErrorOf(rename(staged.c_str(), NameIn(object, p.a).c_str()));
-  return error == ENOENT ? EIO : error;  // what lay ready is gone: not an answer that the model knows
+  return error == ENOENT ? EIO
+                         : error;  // what lay ready is gone: not an answer that the model knows
 }
 
 int Client::OnNames(const Planned& p, std::vector<uint64_t>* value) {
   const Object& object = objects_[p.object];
   const std::string path = NameIn(object, p.a);
   switch (p.code) {
-    case Code::kCreate: return Make(object, p);
-    case Code::kPlace: return Place(object, p);
-    case Code::kUnlink: return ErrorOf(unlink(path.c_str()));
-    case Code::kRename: return ErrorOf(rename(path.c_str(), NameIn(object, p.b).c_str()));
-    case Code::kLink: return ErrorOf(link(path.c_str(), NameIn(object, p.b).c_str()));
-    case Code::kMkdir: return ErrorOf(mkdir(path.c_str(), 0755));
-    case Code::kRmdir: return ErrorOf(rmdir(path.c_str()));
-    case Code::kLookup: return Lookup(object, p.a, value);
-    case Code::kList: return List(object, value);
-    default: return EINVAL;
+    case Code::kCreate:
+      return Make(object, p);
+    case Code::kPlace:
+      return Place(object, p);
+    case Code::kUnlink:
+      return ErrorOf(unlink(path.c_str()));
+    case Code::kRename:
+      return ErrorOf(rename(path.c_str(), NameIn(object, p.b).c_str()));
+    case Code::kLink:
+      return ErrorOf(link(path.c_str(), NameIn(object, p.b).c_str()));
+    case Code::kMkdir:
+      return ErrorOf(mkdir(path.c_str(), 0755));
+    case Code::kRmdir:
+      return ErrorOf(rmdir(path.c_str()));
+    case Code::kLookup:
+      return Lookup(object, p.a, value);
+    case Code::kList:
+      return List(object, value);
+    default:
+      return EINVAL;
   }
 }
 
@@ -247,7 +272,8 @@ void Client::ReadAll() {
   for (size_t i = 0; i < objects_.size(); ++i) {
     const Object& object = objects_[i];
     if (object.kind == Kind::kNames) {
-      for (uint64_t name = 0; name + 2 < kNames; ++name) Do({i, Code::kLookup, name, 0, false, false});
+      for (uint64_t name = 0; name + 2 < kNames; ++name)
+        Do({i, Code::kLookup, name, 0, false, false});
       Do({i, Code::kList, 0, 0, false, false});
       continue;
     }

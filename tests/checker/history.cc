@@ -6,8 +6,9 @@
 namespace omfs::checker {
 namespace {
 
-constexpr std::array kCodes = {"read", "write", "append", "truncate", "size", "sync", "create", "place",
-                               "unlink", "rename", "link", "lookup", "list", "mkdir", "rmdir"};
+constexpr std::array kCodes = {"read", "write",  "append", "truncate", "size",
+                               "sync", "create", "place",  "unlink",   "rename",
+                               "link", "lookup", "list",   "mkdir",    "rmdir"};
 constexpr std::array kKinds = {"file", "paged", "names"};
 
 template <typename Names>
@@ -20,10 +21,14 @@ int Find(const Names& names, const std::string& word) {
 
 std::string OutcomeWord(const Operation& op) {
   switch (op.outcome) {
-    case Outcome::kOk: return "ok";
-    case Outcome::kNoEntry: return "ENOENT";
-    case Outcome::kExists: return "EEXIST";
-    case Outcome::kUnknown: break;
+    case Outcome::kOk:
+      return "ok";
+    case Outcome::kNoEntry:
+      return "ENOENT";
+    case Outcome::kExists:
+      return "EEXIST";
+    case Outcome::kUnknown:
+      break;
   }
   return "?" + op.error;
 }
@@ -32,14 +37,15 @@ std::string OutcomeWord(const Operation& op) {
 
 std::string Format(const Operation& op) {
   std::ostringstream out;
-  out << op.object << ' ' << kKinds[static_cast<int>(op.kind)] << ' ' << op.client << ' ' << op.node << ' '
-      << op.invoked << ' ';
+  out << op.object << ' ' << kKinds[static_cast<int>(op.kind)] << ' ' << op.client << ' ' << op.node
+      << ' ' << op.invoked << ' ';
   if (op.returned < 0) {
     out << '-';
   } else {
     out << op.returned;
   }
-  out << ' ' << kCodes[static_cast<int>(op.code)] << ' ' << op.a << ' ' << op.b << ' ' << OutcomeWord(op);
+  out << ' ' << kCodes[static_cast<int>(op.code)] << ' ' << op.a << ' ' << op.b << ' '
+      << OutcomeWord(op);
   for (uint64_t v : op.value) out << ' ' << v;
   return out.str();
 }
@@ -48,8 +54,8 @@ bool Parse(const std::string& line, Operation* op) {
   std::istringstream in(line);
   std::string kind, returned, code, outcome;
   *op = Operation();
-  if (!(in >> op->object >> kind >> op->client >> op->node >> op->invoked >> returned >> code >> op->a >> op->b >>
-        outcome)) {
+  if (!(in >> op->object >> kind >> op->client >> op->node >> op->invoked >> returned >> code >>
+        op->a >> op->b >> outcome)) {
     return false;
   }
   const int k = Find(kKinds, kind), c = Find(kCodes, code);
@@ -70,7 +76,8 @@ bool Parse(const std::string& line, Operation* op) {
     return false;
   }
   for (uint64_t v; in >> v;) op->value.push_back(v);
-  return in.eof() && (op->returned >= op->invoked || (op->returned < 0 && op->outcome == Outcome::kUnknown));
+  return in.eof() &&
+         (op->returned >= op->invoked || (op->returned < 0 && op->outcome == Outcome::kUnknown));
 }
 
 std::map<std::string, std::vector<Operation>> ReadHistory(std::istream& in, std::string* bad) {

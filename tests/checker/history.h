@@ -1,4 +1,5 @@
-// Histories of operations by several clients, as the checker's workers write them down and as the checker reads them.
+// Histories of operations by several clients, as the checker's workers write them down and as the
+// checker reads them.
 //
 // An operation is a line of words:
 //
@@ -9,11 +10,13 @@
 //   r0.5 names 4 1 2000 2500 rename 1 2 ENOENT
 //   r0.2 file 4 1 3000 - append 0 78 ?EIO
 //
-// EHOSTDOWN is not noted at all: the owner could not be reached, and nothing was done (omfs/client/node_client.h).
+// EHOSTDOWN is not noted at all: the owner could not be reached, and nothing was done
+// (omfs/client/node_client.h).
 //
-// Times are nanoseconds of CLOCK_MONOTONIC, which all nodes of a box share. OUTCOME is ok, the name of an errno that tells
-// that nothing was changed and why, or "?" with an errno: such an operation may or may not have happened, at any
-// time from its invocation on. RETURNED is "-" when there was no answer at all.
+// Times are nanoseconds of CLOCK_MONOTONIC, which all nodes of a box share. OUTCOME is ok, the name
+// of an errno that tells that nothing was changed and why, or "?" with an errno: such an operation
+// may or may not have happened, at any time from its invocation on. RETURNED is "-" when there was
+// no answer at all.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +31,22 @@ enum class Kind { kFile, kPaged, kNames };  // see model.h
 
 enum class Code {
   // of files
-  kRead, kWrite, kAppend, kTruncate, kSize, kSync,
+  kRead,
+  kWrite,
+  kAppend,
+  kTruncate,
+  kSize,
+  kSync,
   // of directories
-  kCreate, kPlace, kUnlink, kRename, kLink, kLookup, kList, kMkdir, kRmdir,
+  kCreate,
+  kPlace,
+  kUnlink,
+  kRename,
+  kLink,
+  kLookup,
+  kList,
+  kMkdir,
+  kRmdir,
 };
 
 enum class Outcome { kOk, kNoEntry, kExists, kUnknown };

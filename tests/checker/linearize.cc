@@ -17,7 +17,7 @@ using Indices = std::vector<Index>;  // sorted
 // What a configuration is apart from the operations of unknown outcome that have happened in it.
 struct Core {
   State state;
-  Indices done;                                     // of those under way that will return
+  Indices done;                                    // of those under way that will return
   std::vector<std::pair<Index, uint64_t>> memory;  // of those between their steps, sorted
 
   auto operator<=>(const Core&) const = default;
@@ -28,14 +28,16 @@ struct Configuration {
   Indices unknown_done;  // of unknown outcome, which never return
 };
 
-// Configurations, without those that another one makes superfluous: the same, but with fewer unknown ones used up.
+// Configurations, without those that another one makes superfluous: the same, but with fewer
+// unknown ones used up.
 class Configurations {
  public:
   // false: there was one at least as good.
   bool Insert(const Configuration& c) {
     std::vector<Indices>& ways = ways_[c.core];
     for (const Indices& way : ways) {
-      if (std::includes(c.unknown_done.begin(), c.unknown_done.end(), way.begin(), way.end())) return false;
+      if (std::includes(c.unknown_done.begin(), c.unknown_done.end(), way.begin(), way.end()))
+        return false;
     }
     size_ -= std::erase_if(ways, [&c](const Indices& way) {
       return std::includes(way.begin(), way.end(), c.unknown_done.begin(), c.unknown_done.end());
@@ -61,7 +63,9 @@ class Configurations {
 
 bool Contains(const Indices& set, Index i) { return std::binary_search(set.begin(), set.end(), i); }
 
-void Insert(Indices* set, Index i) { set->insert(std::lower_bound(set->begin(), set->end(), i), i); }
+void Insert(Indices* set, Index i) {
+  set->insert(std::lower_bound(set->begin(), set->end(), i), i);
+}
 
 class Search {
  public:
@@ -97,14 +101,19 @@ class Search {
 
   bool IsUnknown(Index i) const { return ops_[i].outcome == Outcome::kUnknown; }
 
-  bool HasHappened(const Configuration& c, Index i) const { return Contains(IsUnknown(i) ? c.unknown_done : c.core.done, i); }
+  bool HasHappened(const Configuration& c, Index i) const {
+    return Contains(IsUnknown(i) ? c.unknown_done : c.core.done, i);
+  }
 
-  void MarkDone(Configuration* c, Index i) const { Insert(IsUnknown(i) ? &c->unknown_done : &c->core.done, i); }
+  void MarkDone(Configuration* c, Index i) const {
+    Insert(IsUnknown(i) ? &c->unknown_done : &c->core.done, i);
+  }
 
   // Lets everything under way happen that changes nothing and agrees with the state.
   Configuration Settle(Configuration c) const {
     for (Index i : under_way_) {
-      if (IsPure(ops_[i]) && !HasHappened(c, i) && !Steps(ops_[i], c.core.state, 0).empty()) MarkDone(&c, i);
+      if (IsPure(ops_[i]) && !HasHappened(c, i) && !Steps(ops_[i], c.core.state, 0).empty())
+        MarkDone(&c, i);
     }
     return c;
   }
@@ -120,7 +129,8 @@ class Search {
   // All configurations one step of `i` leads to.
   std::vector<Configuration> After(const Configuration& c, Index i) const {
     const auto& memory = c.core.memory;
-    const auto at = std::lower_bound(memory.begin(), memory.end(), std::make_pair(i, uint64_t{0})) - memory.begin();
+    const auto at = std::lower_bound(memory.begin(), memory.end(), std::make_pair(i, uint64_t{0})) -
+                    memory.begin();
     const bool has_memory = at != std::ssize(memory) && memory[at].first == i;
     std::vector<Configuration> result;
     for (Step& step : Steps(ops_[i], c.core.state, has_memory ? memory[at].second : 0)) {
@@ -142,7 +152,8 @@ class Search {
     Configurations seen, kept;
     // Those that have used up fewest unknown ones first: they make the others superfluous.
     std::map<size_t, std::vector<Configuration>> work;
-    configurations_.ForEach([&](const Configuration& c) { work[c.unknown_done.size()].push_back(c); });
+    configurations_.ForEach(
+        [&](const Configuration& c) { work[c.unknown_done.size()].push_back(c); });
     before_return_ = std::move(configurations_);
     while (!work.empty()) {
       auto& least = work.begin()->second;
@@ -216,7 +227,9 @@ bool IsReading(Code code) {
   return code == Code::kRead || code == Code::kSize || code == Code::kLookup || code == Code::kList;
 }
 
-bool IsFileChange(Code code) { return code == Code::kWrite || code == Code::kAppend || code == Code::kTruncate; }
+bool IsFileChange(Code code) {
+  return code == Code::kWrite || code == Code::kAppend || code == Code::kTruncate;
+}
 
 struct Window {
   int node;
@@ -226,16 +239,17 @@ struct Window {
 }  // namespace
 
 Verdict Linearize(std::vector<Operation> history, size_t limit) {
-  // An operation of unknown outcome whose token nobody ever read most likely never happened, and never is allowed. Only
-  // when no order is found without those are all of them tried.
+  // An operation of unknown outcome whose token nobody ever read most likely never happened, and
+  // never is allowed. Only when no order is found without those are all of them tried.
   std::set<uint64_t> seen;
   for (const Operation& op : history) seen.insert(op.value.begin(), op.value.end());
   std::vector<Operation> likely;
-  std::copy_if(history.begin(), history.end(), std::back_inserter(likely), [&seen](const Operation& op) {
-    const bool has_token = op.code == Code::kWrite || op.code == Code::kAppend || op.code == Code::kCreate ||
-                           op.code == Code::kPlace;
-    return op.outcome != Outcome::kUnknown || !has_token || seen.contains(op.b);
-  });
+  std::copy_if(history.begin(), history.end(), std::back_inserter(likely),
+               [&seen](const Operation& op) {
+                 const bool has_token = op.code == Code::kWrite || op.code == Code::kAppend ||
+                                        op.code == Code::kCreate || op.code == Code::kPlace;
+                 return op.outcome != Outcome::kUnknown || !has_token || seen.contains(op.b);
+               });
   const bool all = likely.size() == history.size();
   Verdict verdict = Search(std::move(likely), limit).Run();
   if (verdict.answer == Verdict::kLinearizable || all) return verdict;

@@ -20,15 +20,22 @@ Result Always(const Operation& op, State next) {
 Result OfFile(const Operation& op, const State& state) {
   State next = state;
   switch (op.code) {
-    case Code::kRead: return If(op.value == state, state);
-    case Code::kSize: return If(op.value == State{state.size()}, state);
+    case Code::kRead:
+      return If(op.value == state, state);
+    case Code::kSize:
+      return If(op.value == State{state.size()}, state);
     case Code::kWrite:
       if (next.size() <= op.a) next.resize(op.a + 1);
       next[op.a] = op.b;
       return Always(op, std::move(next));
-    case Code::kAppend: next.push_back(op.b); return Always(op, std::move(next));
-    case Code::kTruncate: next.resize(op.a); return Always(op, std::move(next));
-    default: return {};
+    case Code::kAppend:
+      next.push_back(op.b);
+      return Always(op, std::move(next));
+    case Code::kTruncate:
+      next.resize(op.a);
+      return Always(op, std::move(next));
+    default:
+      return {};
   }
 }
 
@@ -37,7 +44,8 @@ Result OfPaged(const Operation& op, const State& state) {
   switch (op.code) {
     case Code::kRead:
       return If(op.value == (state[0] <= op.a * kStride ? State{} : State{state[1 + op.a]}), state);
-    case Code::kSize: return If(op.value == State{state[0]}, state);
+    case Code::kSize:
+      return If(op.value == State{state[0]}, state);
     case Code::kWrite:
       next[0] = std::max<uint64_t>(state[0], op.a * kStride + sizeof op.b);
       next[1 + op.a] = op.b;
@@ -46,7 +54,8 @@ Result OfPaged(const Operation& op, const State& state) {
       next[0] = op.a * kStride;
       std::fill(next.begin() + 1 + static_cast<ptrdiff_t>(op.a), next.end(), 0);
       return Always(op, std::move(next));
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -94,18 +103,24 @@ Result OfNames(const Operation& op, const State& state, uint64_t memory) {
       if (state[op.a] != 0) return Ends(op, Outcome::kExists, state);
       next[op.a] = op.code == Code::kMkdir ? 1 : op.b;
       return Ends(op, Outcome::kOk, std::move(next));
-    case Code::kPlace: next[op.a] = op.b; return Ends(op, Outcome::kOk, std::move(next));
+    case Code::kPlace:
+      next[op.a] = op.b;
+      return Ends(op, Outcome::kOk, std::move(next));
     case Code::kUnlink:
     case Code::kRmdir:
       if (state[op.a] == 0) return Ends(op, Outcome::kNoEntry, state);
       next[op.a] = 0;
       return Ends(op, Outcome::kOk, std::move(next));
-    case Code::kRename: return Rename(op, state);
-    case Code::kLink: return Link(op, state, memory);
+    case Code::kRename:
+      return Rename(op, state);
+    case Code::kLink:
+      return Link(op, state, memory);
     case Code::kLookup:
       if (op.outcome == Outcome::kNoEntry) return If(state[op.a] == 0, state);
       if (state[op.a] == 0) return {};
-      return If(op.value == State{state[op.a]} || ((state[op.a] & kFilledLater) != 0 && op.value == State{0}), state);
+      return If(op.value == State{state[op.a]} ||
+                    ((state[op.a] & kFilledLater) != 0 && op.value == State{0}),
+                state);
     case Code::kList: {
       State present;
       for (uint64_t i = 0; i < state.size(); ++i) {
@@ -113,7 +128,8 @@ Result OfNames(const Operation& op, const State& state, uint64_t memory) {
       }
       return If(op.value == present, state);
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -121,9 +137,12 @@ Result OfNames(const Operation& op, const State& state, uint64_t memory) {
 
 State InitialState(Kind kind) {
   switch (kind) {
-    case Kind::kFile: return {};
-    case Kind::kPaged: return State(1 + kSlots);
-    case Kind::kNames: break;
+    case Kind::kFile:
+      return {};
+    case Kind::kPaged:
+      return State(1 + kSlots);
+    case Kind::kNames:
+      break;
   }
   return State(kNames);
 }
@@ -132,14 +151,18 @@ bool IsPure(const Operation& op) {
   if (op.outcome == Outcome::kUnknown) return false;
   // ENOENT of a link can come from its second step.
   if (op.outcome != Outcome::kOk) return op.code != Code::kLink;
-  return op.code == Code::kRead || op.code == Code::kSize || op.code == Code::kLookup || op.code == Code::kList;
+  return op.code == Code::kRead || op.code == Code::kSize || op.code == Code::kLookup ||
+         op.code == Code::kList;
 }
 
 std::vector<Step> Steps(const Operation& op, const State& state, uint64_t memory) {
   switch (op.kind) {
-    case Kind::kFile: return OfFile(op, state);
-    case Kind::kPaged: return OfPaged(op, state);
-    case Kind::kNames: break;
+    case Kind::kFile:
+      return OfFile(op, state);
+    case Kind::kPaged:
+      return OfPaged(op, state);
+    case Kind::kNames:
+      break;
   }
   return OfNames(op, state, memory);
 }

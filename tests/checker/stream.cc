@@ -14,11 +14,15 @@ std::vector<Object> ObjectsOf(uint64_t seed, int round, int nodes) {
   const struct {
     Kind kind;
     bool symlinks;
-  } wanted[] = {{Kind::kFile, false}, {Kind::kFile, false}, {Kind::kPaged, false},
-                {Kind::kNames, true}, {Kind::kNames, false}};
+  } wanted[] = {{Kind::kFile, false},
+                {Kind::kFile, false},
+                {Kind::kPaged, false},
+                {Kind::kNames, true},
+                {Kind::kNames, false}};
   std::vector<Object> objects;
   for (const auto& w : wanted) {
-    Object o{"r" + std::to_string(round) + "." + std::to_string(objects.size()), w.kind, w.symlinks, 0, ""};
+    Object o{"r" + std::to_string(round) + "." + std::to_string(objects.size()), w.kind, w.symlinks,
+             0, ""};
     o.owner = 1 + static_cast<int>(random.Below(nodes));
     o.path = "/mfs/" + std::to_string(o.owner) + "/check/r" + std::to_string(round) + "/o" +
              std::to_string(objects.size());
@@ -33,7 +37,8 @@ std::string StagingOf(const Object& object, int client) {
 
 Stream::Stream(uint64_t seed, int round, int client, const std::vector<Object>& objects)
     : objects_(objects),
-      random_(seed * 1000003 + static_cast<uint64_t>(round) * 7919 + static_cast<uint64_t>(client) * 104729 + 1),
+      random_(seed * 1000003 + static_cast<uint64_t>(round) * 7919 +
+              static_cast<uint64_t>(client) * 104729 + 1),
       token_base_(static_cast<uint64_t>(client + 1) << 32) {}
 
 Planned Stream::Next() {

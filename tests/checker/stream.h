@@ -1,5 +1,6 @@
-// What the workers do, as a function of the seed alone: the objects of a round and each client's stream of operations. The same seed
-// gives the same streams; how they meet in time is the machine's affair.
+// What the workers do, as a function of the seed alone: the objects of a round and each client's
+// stream of operations. The same seed gives the same streams; how they meet in time is the
+// machine's affair.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,7 @@ struct Planned {
   size_t object;
   Code code;
   uint64_t a, b;
-  bool held;    // through a descriptor that is kept; otherwise by path
+  bool held;     // through a descriptor that is kept; otherwise by path
   bool variant;  // the other of two ways, where there are two
 };
 

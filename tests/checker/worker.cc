@@ -1,11 +1,13 @@
-// omfs-check-worker NODE NODES SEED THREADS DIRECTORY: the clients of one node. Commands, a line each, on standard input:
+// omfs-check-worker NODE NODES SEED THREADS DIRECTORY: the clients of one node. Commands, a line
+// each, on standard input:
 //
 //   prepare ROUND        makes the round's objects (one worker does it)
-//   run ROUND OPERATIONS each thread does that many operations; the history goes to DIRECTORY/rROUND.NODE
-//   final ROUND          reads everything once; the history goes to DIRECTORY/rROUND.NODE.final
-//   remove ROUND         (one worker)
+//   run ROUND OPERATIONS each thread does that many operations; the history goes to
+//   DIRECTORY/rROUND.NODE final ROUND          reads everything once; the history goes to
+//   DIRECTORY/rROUND.NODE.final remove ROUND         (one worker)
 //
-// Each is answered with "done COMMAND ROUND NUMBER-OF-OPERATIONS", or "failed ..." when a preparation did not succeed.
+// Each is answered with "done COMMAND ROUND NUMBER-OF-OPERATIONS", or "failed ..." when a
+// preparation did not succeed.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,7 +126,8 @@ void Serve(const Setup& s) {
     } else {
       good = false;
     }
-    std::cout << (good ? "done " : "failed ") << command << ' ' << round << ' ' << count << std::endl;
+    std::cout << (good ? "done " : "failed ") << command << ' ' << round << ' ' << count
+              << std::endl;
   }
 }
 
@@ -136,6 +139,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: omfs-check-worker NODE NODES SEED THREADS DIRECTORY\n";
     return 2;
   }
-  omfs::checker::Serve({atoi(argv[1]), atoi(argv[2]), strtoull(argv[3], nullptr, 0), atoi(argv[4]), argv[5]});
+  omfs::checker::Serve(
+      {atoi(argv[1]), atoi(argv[2]), strtoull(argv[3], nullptr, 0), atoi(argv[4]), argv[5]});
   return 0;
 }

@@ -1,12 +1,15 @@
-// omfs-fsx: random operations on one file through several mounts in turn, compared with a model in memory.
+// omfs-fsx: random operations on one file through several mounts in turn, compared with a model in
+// memory.
 //
-//   omfs-fsx --serve PATH                                           on a node: does what it is told (serve.h)
-//   omfs-fsx [--seed N] [--operations N] [--run LENGTH] COMMAND...  starts each COMMAND (a shell's line), which is to be an
-//                                                                   omfs-fsx --serve of the same new file on some node
+//   omfs-fsx --serve PATH                                           on a node: does what it is told
+//   (serve.h) omfs-fsx [--seed N] [--operations N] [--run LENGTH] COMMAND...  starts each COMMAND
+//   (a shell's line), which is to be an
+//                                                                   omfs-fsx --serve of the same
+//                                                                   new file on some node
 //
-// Each operation is done through one of them, chosen at random, and stays there for up to LENGTH operations (1: by default
-// another choice for each). Everything is a function of the seed. After the first difference the operations that led to it are
-// printed and the exit status is 1.
+// Each operation is done through one of them, chosen at random, and stays there for up to LENGTH
+// operations (1: by default another choice for each). Everything is a function of the seed. After
+// the first difference the operations that led to it are printed and the exit status is 1.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -92,27 +95,30 @@ class Comparison {
 
  private:
   bool One(uint64_t number, size_t mount, const Command& c) {
-    last_.push_back(std::to_string(number) + " mount " + std::to_string(mount) + ": " + Describe(c) + " (file of " +
-                    std::to_string(model_.content().size()) + ")");
+    last_.push_back(std::to_string(number) + " mount " + std::to_string(mount) + ": " +
+                    Describe(c) + " (file of " + std::to_string(model_.content().size()) + ")");
     if (last_.size() > kShown) last_.pop_front();
     std::vector<std::byte> wanted_bytes;
     const Reply wanted = model_.Apply(c, &wanted_bytes);
     Reply got;
     const Mount& m = mounts_[mount];
-    if (!WriteAll(m.in, &c, sizeof c) || !ReadAll(m.out, &got, sizeof got)) return Say("the node's process is gone");
+    if (!WriteAll(m.in, &c, sizeof c) || !ReadAll(m.out, &got, sizeof got))
+      return Say("the node's process is gone");
     std::vector<std::byte> bytes(std::min(got.bytes, kMaxLength));
     if (!ReadAll(m.out, bytes.data(), bytes.size())) return Say("the node's process is gone");
     if (got.error != 0) return Say(std::string("error: ") + strerror(got.error));
     if (got.number != wanted.number) {
-      return Say("result " + std::to_string(got.number) + " instead of " + std::to_string(wanted.number));
+      return Say("result " + std::to_string(got.number) + " instead of " +
+                 std::to_string(wanted.number));
     }
     for (size_t i = 0; i < bytes.size(); ++i) {
       if (bytes[i] == wanted_bytes[i]) continue;
       size_t different = 0;
       for (size_t j = i; j < bytes.size(); ++j) different += bytes[j] != wanted_bytes[j];
-      return Say("byte " + std::to_string(c.offset + i) + " is " + std::to_string(static_cast<int>(bytes[i])) +
-                 " instead of " + std::to_string(static_cast<int>(wanted_bytes[i])) + "; " + std::to_string(different) +
-                 " bytes differ");
+      return Say("byte " + std::to_string(c.offset + i) + " is " +
+                 std::to_string(static_cast<int>(bytes[i])) + " instead of " +
+                 std::to_string(static_cast<int>(wanted_bytes[i])) + "; " +
+                 std::to_string(different) + " bytes differ");
     }
     return true;
   }
@@ -168,16 +174,21 @@ int Main(int argc, char** argv) {
     }
   }
   if (options.commands.empty() || options.run == 0) {
-    fprintf(stderr, "usage: omfs-fsx --serve PATH | omfs-fsx [--seed N] [--operations N] [--run N] COMMAND...\n");
+    fprintf(stderr,
+            "usage: omfs-fsx --serve PATH | omfs-fsx [--seed N] [--operations N] [--run N] "
+            "COMMAND...\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
-  printf("seed %llu, %llu operations, %zu mounts, runs of up to %llu\n", static_cast<unsigned long long>(options.seed),
+  printf("seed %llu, %llu operations, %zu mounts, runs of up to %llu\n",
+         static_cast<unsigned long long>(options.seed),
          static_cast<unsigned long long>(options.operations), options.commands.size(),
          static_cast<unsigned long long>(options.run));
   fflush(stdout);
   const int status = Comparison(options).Run();
-  if (status == 0) printf("no difference in %llu operations\n", static_cast<unsigned long long>(options.operations));
+  if (status == 0)
+    printf("no difference in %llu operations\n",
+           static_cast<unsigned long long>(options.operations));
   return status;
 }
 

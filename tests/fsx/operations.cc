@@ -7,12 +7,15 @@
 namespace omfs::fsx {
 namespace {
 
-constexpr std::array kNames = {"read", "write", "map-read", "map-write", "truncate", "punch", "zero", "allocate",
-                               "allocate-keep-size", "copy", "append", "reopen", "sync", "size"};
+constexpr std::array kNames = {
+    "read", "write",    "map-read",           "map-write", "truncate", "punch",
+    "zero", "allocate", "allocate-keep-size", "copy",      "append",   "reopen",
+    "sync", "size"};
 static_assert(kNames.size() == static_cast<size_t>(Code::kCount));
 
 // How often, of 100.
-constexpr std::array<int, static_cast<size_t>(Code::kCount)> kWeights = {26, 20, 8, 7, 7, 5, 3, 3, 1, 5, 5, 4, 2, 4};
+constexpr std::array<int, static_cast<size_t>(Code::kCount)> kWeights = {26, 20, 8, 7, 7, 5, 3,
+                                                                         3,  1,  5, 5, 4, 2, 4};
 
 Code ChooseCode(uint64_t* random) {
   int dice = static_cast<int>(NextRandom(random) % 100);
@@ -43,7 +46,8 @@ uint64_t ChooseOffset(uint64_t* random, uint64_t limit) {
 const char* Name(Code code) { return kNames[static_cast<size_t>(code)]; }
 
 std::string Describe(const Command& c) {
-  std::string text = std::string(Name(c.code)) + " at " + std::to_string(c.offset) + " length " + std::to_string(c.length);
+  std::string text = std::string(Name(c.code)) + " at " + std::to_string(c.offset) + " length " +
+                     std::to_string(c.length);
   if (c.code == Code::kCopy) text += " to " + std::to_string(c.target);
   return text;
 }
@@ -73,8 +77,8 @@ Command Model::Choose(uint64_t* random) const {
   c.code = ChooseCode(random);
   const uint64_t size = content_.size();
   // Of what is not there nothing can be mapped, copied or punched with a use.
-  const bool needs_data = c.code == Code::kMapRead || c.code == Code::kMapWrite || c.code == Code::kCopy ||
-                          c.code == Code::kPunch;
+  const bool needs_data = c.code == Code::kMapRead || c.code == Code::kMapWrite ||
+                          c.code == Code::kCopy || c.code == Code::kPunch;
   if (needs_data && size == 0) c.code = Code::kWrite;
   if (c.code == Code::kAppend && size + 1 > kMaxFile) c.code = Code::kTruncate;
   switch (c.code) {
@@ -89,15 +93,20 @@ Command Model::Choose(uint64_t* random) const {
       c.offset = ChooseOffset(random, size - 1);
       c.length = ChooseLength(random, size - c.offset);
       c.target = ChooseOffset(random, kMaxFile - c.length);
-      if (c.target < c.offset + c.length && c.offset < c.target + c.length) c.target = c.offset + c.length;
+      if (c.target < c.offset + c.length && c.offset < c.target + c.length)
+        c.target = c.offset + c.length;
       if (c.target + c.length > kMaxFile) c.code = Code::kRead;
       break;
     case Code::kRead:
       c.offset = ChooseOffset(random, size + 5000);
       c.length = ChooseLength(random, kMaxLength);
       break;
-    case Code::kAppend: c.length = ChooseLength(random, kMaxFile - size); break;
-    case Code::kTruncate: c.offset = ChooseOffset(random, NextRandom(random) % 4 == 0 ? kMaxFile : size + 5000); break;
+    case Code::kAppend:
+      c.length = ChooseLength(random, kMaxFile - size);
+      break;
+    case Code::kTruncate:
+      c.offset = ChooseOffset(random, NextRandom(random) % 4 == 0 ? kMaxFile : size + 5000);
+      break;
     default:
       c.offset = ChooseOffset(random, kMaxFile - 1);
       c.length = ChooseLength(random, kMaxFile - c.offset);
@@ -115,8 +124,9 @@ Reply Model::Apply(const Command& c, std::vector<std::byte>* bytes) {
     case Code::kRead:
     case Code::kMapRead:
       if (c.offset < content_.size()) {
-        bytes->assign(content_.begin() + static_cast<ptrdiff_t>(c.offset),
-                      content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, content_.size())));
+        bytes->assign(
+            content_.begin() + static_cast<ptrdiff_t>(c.offset),
+            content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, content_.size())));
       }
       reply.number = reply.bytes = bytes->size();
       break;
@@ -133,20 +143,31 @@ Reply Model::Apply(const Command& c, std::vector<std::byte>* bytes) {
       reply.number = c.length;
       break;
     }
-    case Code::kTruncate: content_.resize(c.offset); break;
-    case Code::kZero: Grow(end); [[fallthrough]];
-    case Code::kPunch:
-      std::fill(content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(c.offset, content_.size())),
-                content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, content_.size())), std::byte{0});
+    case Code::kTruncate:
+      content_.resize(c.offset);
       break;
-    case Code::kAllocate: Grow(end); break;
+    case Code::kZero:
+      Grow(end);
+      [[fallthrough]];
+    case Code::kPunch:
+      std::fill(
+          content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(c.offset, content_.size())),
+          content_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, content_.size())),
+          std::byte{0});
+      break;
+    case Code::kAllocate:
+      Grow(end);
+      break;
     case Code::kCopy:
       Grow(c.target + c.length);
       memmove(content_.data() + c.target, content_.data() + c.offset, c.length);
       reply.number = c.length;
       break;
-    case Code::kSize: reply.number = content_.size(); break;
-    default: break;
+    case Code::kSize:
+      reply.number = content_.size();
+      break;
+    default:
+      break;
   }
   return reply;
 }

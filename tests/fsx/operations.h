@@ -1,5 +1,5 @@
-// The operations of the random I/O test, as its driver sends them to the servers on the nodes, and the model in memory that
-// says what they must give.
+// The operations of the random I/O test, as its driver sends them to the servers on the nodes, and
+// the model in memory that says what they must give.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,21 @@
 namespace omfs::fsx {
 
 enum class Code : uint32_t {
-  kRead, kWrite, kMapRead, kMapWrite, kTruncate, kPunch, kZero, kAllocate, kAllocateKeepSize, kCopy, kAppend, kReopen,
-  kSync, kSize, kCount
+  kRead,
+  kWrite,
+  kMapRead,
+  kMapWrite,
+  kTruncate,
+  kPunch,
+  kZero,
+  kAllocate,
+  kAllocateKeepSize,
+  kCopy,
+  kAppend,
+  kReopen,
+  kSync,
+  kSize,
+  kCount
 };
 
 inline constexpr uint64_t kMaxFile = 256 * 1024;

@@ -29,25 +29,51 @@ class Server {
     bytes->clear();
     int64_t n = 0;
     switch (c.code) {
-      case Code::kRead: n = Read(c, bytes); break;
-      case Code::kWrite: n = pwrite(file_.get(), Data(c), c.length, static_cast<off_t>(c.offset)); break;
-      case Code::kAppend: n = write(appending_.get(), Data(c), c.length); break;
+      case Code::kRead:
+        n = Read(c, bytes);
+        break;
+      case Code::kWrite:
+        n = pwrite(file_.get(), Data(c), c.length, static_cast<off_t>(c.offset));
+        break;
+      case Code::kAppend:
+        n = write(appending_.get(), Data(c), c.length);
+        break;
       case Code::kMapRead:
-      case Code::kMapWrite: n = Map(c, bytes); break;
-      case Code::kTruncate: n = ftruncate(file_.get(), static_cast<off_t>(c.offset)); break;
-      case Code::kPunch: n = Allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c); break;
-      case Code::kZero: n = Allocate(FALLOC_FL_ZERO_RANGE, c); break;
-      case Code::kAllocate: n = Allocate(0, c); break;
-      case Code::kAllocateKeepSize: n = Allocate(FALLOC_FL_KEEP_SIZE, c); break;
-      case Code::kCopy: n = Copy(c); break;
+      case Code::kMapWrite:
+        n = Map(c, bytes);
+        break;
+      case Code::kTruncate:
+        n = ftruncate(file_.get(), static_cast<off_t>(c.offset));
+        break;
+      case Code::kPunch:
+        n = Allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c);
+        break;
+      case Code::kZero:
+        n = Allocate(FALLOC_FL_ZERO_RANGE, c);
+        break;
+      case Code::kAllocate:
+        n = Allocate(0, c);
+        break;
+      case Code::kAllocateKeepSize:
+        n = Allocate(FALLOC_FL_KEEP_SIZE, c);
+        break;
+      case Code::kCopy:
+        n = Copy(c);
+        break;
       case Code::kReopen: {
         const int closed = close(file_.release()), closed_too = close(appending_.release());
         if (closed != 0 || closed_too != 0 || Open() != 0) n = -1;
         break;
       }
-      case Code::kSync: n = fsync(file_.get()); break;
-      case Code::kSize: n = Size(); break;
-      case Code::kCount: errno = EINVAL; n = -1;
+      case Code::kSync:
+        n = fsync(file_.get());
+        break;
+      case Code::kSize:
+        n = Size();
+        break;
+      case Code::kCount:
+        errno = EINVAL;
+        n = -1;
     }
     Reply reply;
     if (n < 0) {
@@ -74,9 +100,10 @@ class Server {
     return n;
   }
 
-  // What the kernel of this node believes the size to be must be asked for anew before it maps or copies: it checks both against
-  // the size it knows, and asks a FUSE client only when somebody calls stat. Programs that map or copy a file ask for its size
-  // first, too; those that keep a descriptor and rely on what they knew are not served by any FUSE file system.
+  // What the kernel of this node believes the size to be must be asked for anew before it maps or
+  // copies: it checks both against the size it knows, and asks a FUSE client only when somebody
+  // calls stat. Programs that map or copy a file ask for its size first, too; those that keep a
+  // descriptor and rely on what they knew are not served by any FUSE file system.
   int LearnSize() {
     struct stat st;
     return fstat(file_.get(), &st);
@@ -87,8 +114,8 @@ class Server {
     const bool writing = c.code == Code::kMapWrite;
     const uint64_t before = c.offset % 4096, length = before + c.length;
     if (LearnSize() != 0) return -1;
-    void* map = mmap(nullptr, length, writing ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file_.get(),
-                     static_cast<off_t>(c.offset - before));
+    void* map = mmap(nullptr, length, writing ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+                     file_.get(), static_cast<off_t>(c.offset - before));
     if (map == MAP_FAILED) return -1;
     std::byte* at = static_cast<std::byte*>(map) + before;
     int result = 0;
@@ -164,7 +191,9 @@ int Serve(const char* path) {
   std::vector<std::byte> bytes;
   for (Command c; ReadAll(STDIN_FILENO, &c, sizeof c);) {
     const Reply reply = server.Do(c, &bytes);
-    if (!WriteAll(STDOUT_FILENO, &reply, sizeof reply) || !WriteAll(STDOUT_FILENO, bytes.data(), bytes.size())) return 1;
+    if (!WriteAll(STDOUT_FILENO, &reply, sizeof reply) ||
+        !WriteAll(STDOUT_FILENO, bytes.data(), bytes.size()))
+      return 1;
   }
   return 0;
 }

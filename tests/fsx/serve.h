@@ -1,4 +1,5 @@
-// The part of the random I/O test that runs on a node: does what commands on standard input say to one file.
+// The part of the random I/O test that runs on a node: does what commands on standard input say to
+// one file.
 #pragma once
 
 #include <cstddef>
