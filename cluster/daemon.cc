@@ -153,7 +153,7 @@ class Daemon::Impl {
   void FillStatus(local::StatusReply* status) {
     status->set_node(config_.node.value);
     status->set_export_path(config_.export_path);
-    status->set_native_changes("seen at once: clients cache nothing yet");
+    status->set_native_changes(data_->NativeChanges());
     for (const NodeEntry& n : config_.nodes) {
       const NodeHealth health = client_->Health(n.id);
       local::NodeStatus* out = status->add_nodes();

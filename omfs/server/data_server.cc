@@ -56,6 +56,7 @@ class DataServer::Impl {
                         [this](const auto& op, Errno e) { dispatcher_.GiveUp(op, e); });
     OMFS_RETURN_IF_ERROR(listener_.Start(config_.listen, config_.data_port));
     ticking_ = std::thread([this] { Tick(); });
+    SPDLOG_INFO("native changes: {}", guard_.Describe());
     SPDLOG_INFO("data server: export={} address={} port={} epoch={}", Quoted(config_.export_path),
                 config_.listen, listener_.port(), store_->epoch());
     return absl::OkStatus();
@@ -80,6 +81,7 @@ class DataServer::Impl {
     });
   }
 
+  std::string NativeChanges() const { return guard_.Describe(); }
   ServerStats stats() const { return {sessions_.sessions(), sessions_.opens()}; }
   uint16_t port() const { return listener_.port(); }
 
@@ -171,6 +173,7 @@ absl::StatusOr<std::unique_ptr<DataServer>> DataServer::Start(const Config& conf
 DataServer::DataServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DataServer::~DataServer() = default;
 
+std::string DataServer::NativeChanges() const { return impl_->NativeChanges(); }
 ServerStats DataServer::stats() const { return impl_->stats(); }
 ErrnoOr<omfs_fh> DataServer::Identify(int fd) const { return impl_->Identify(fd); }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "omfs/base/config.h"
@@ -32,6 +33,8 @@ class DataServer {
                                                            std::shared_ptr<TlsContext> tls,
                                                            std::shared_ptr<Store> store);
   ServerStats stats() const;
+  // How changes made outside /mfs are noticed, in one line for people.
+  std::string NativeChanges() const;
   // The handle with which clients reach an open object of the export (any kind of descriptor).
   // EXDEV: it lies elsewhere.
   ErrnoOr<omfs_fh> Identify(int fd) const;

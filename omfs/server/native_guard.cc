@@ -19,7 +19,6 @@ void Nothing() {}
 
 absl::Status NativeGuard::Start(const NativeWatch::Options& options) {
   OMFS_ASSIGN_OR_RETURN(watch_, NativeWatch::Start(tree_, this, options));
-  SPDLOG_INFO("native changes: {}", watch_->Describe());
   return absl::OkStatus();
 }
 
