@@ -1,10 +1,11 @@
 // DataGate: reads that fill the kernel's pages of one file, and recalls that empty them.
 //
-// A page the kernel waits for is locked until its read is answered, and emptying the pages waits for locked ones. So a read
-// must not wait for the recall to end; but a page that is filled behind the emptying's back, with what the owner had before
-// the change, must not stay. Therefore: while pages are being emptied, new reads wait a moment - most of them are not in the
-// way, and get fresh data afterwards under a new cap - and are let through if that takes too long, for they may be what the
-// emptying waits for. If any were, the pages are emptied once more after they have ended.
+// A page the kernel waits for is locked until its read is answered, and emptying the pages waits
+// for locked ones. So a read must not wait for the recall to end; but a page that is filled behind
+// the emptying's back, with what the owner had before the change, must not stay. Therefore: while
+// pages are being emptied, new reads wait a moment - most of them are not in the way, and get fresh
+// data afterwards under a new cap - and are let through if that takes too long, for they may be
+// what the emptying waits for. If any were, the pages are emptied once more after they have ended.
 #pragma once
 
 #include <chrono>

@@ -24,7 +24,8 @@ EntryNotifier::~EntryNotifier() {
 
 void EntryNotifier::Forget(fuse_ino_t dir, const std::string& name, std::function<void()> answer) {
   if (!kernel_->keeps_names()) return answer();  // it has none
-  auto pending = std::make_shared<Pending>(dir, std::chrono::steady_clock::now(), std::move(answer));
+  auto pending =
+      std::make_shared<Pending>(dir, std::chrono::steady_clock::now(), std::move(answer));
   std::unique_lock lock(mu_);
   if (changing_.contains(dir)) {
     lock.unlock();
@@ -41,7 +42,8 @@ void EntryNotifier::Forget(fuse_ino_t dir, const std::string& name, std::functio
   pending->answer();  // perhaps for the second time, which does nothing
 }
 
-void EntryNotifier::Rescue(std::unique_lock<std::mutex>& lock, const std::function<bool(const Pending&)>& which) {
+void EntryNotifier::Rescue(std::unique_lock<std::mutex>& lock,
+                           const std::function<bool(const Pending&)>& which) {
   std::vector<std::shared_ptr<Pending>> rescued;
   for (auto it = pending_.begin(); it != pending_.end();) {
     const auto next = std::next(it);
@@ -68,11 +70,13 @@ void EntryNotifier::Watch() {
   }
 }
 
-EntryNotifier::ChangeScope::ChangeScope(EntryNotifier* notifier, fuse_ino_t dir) : notifier_(notifier), dir_(dir) {
+EntryNotifier::ChangeScope::ChangeScope(EntryNotifier* notifier, fuse_ino_t dir)
+    : notifier_(notifier), dir_(dir) {
   if (notifier_ == nullptr) return;
   std::unique_lock lock(notifier_->mu_);
   ++notifier_->changing_[dir];
-  if (!notifier_->pending_.empty()) notifier_->Rescue(lock, [&](const Pending& p) { return p.dir == dir; });
+  if (!notifier_->pending_.empty())
+    notifier_->Rescue(lock, [&](const Pending& p) { return p.dir == dir; });
 }
 
 EntryNotifier::ChangeScope::~ChangeScope() {

@@ -1,11 +1,13 @@
 // EntryNotifier: takes names back from the kernel without ever being in its own way.
 //
-// Taking back one name waits for the directory's lock. Whoever holds the lock may be a caller whose request is at the owner
-// and waits there, behind the very operation whose recall this is. So nobody waits for long: while the name is being taken
-// back, the recall counts as answered as soon as
+// Taking back one name waits for the directory's lock. Whoever holds the lock may be a caller whose
+// request is at the owner and waits there, behind the very operation whose recall this is. So
+// nobody waits for long: while the name is being taken back, the recall counts as answered as soon
+// as
 //   - a request that changes the directory arrives here (its caller holds the lock), or
 //   - some milliseconds have passed (its holder may wait for another directory's lock),
-// by raising the epoch instead, which makes the kernel look up every name again - it takes no lock, but is dear.
+// by raising the epoch instead, which makes the kernel look up every name again - it takes no lock,
+// but is dear.
 #pragma once
 
 #include <chrono>

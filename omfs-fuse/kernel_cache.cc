@@ -31,7 +31,8 @@ void Notify(int device, int32_t code, const void* body, size_t size, std::string
   header.error = code;
   iovec parts[3] = {{&header, sizeof header}, {const_cast<void*>(body), size}, {}};
   int count = size > 0 ? 2 : 1;
-  if (!name.empty()) parts[count++] = {const_cast<char*>(terminated.c_str()), terminated.size() + 1};
+  if (!name.empty())
+    parts[count++] = {const_cast<char*>(terminated.c_str()), terminated.size() + 1};
   size_t length = 0;
   for (int i = 0; i < count; ++i) length += parts[i].iov_len;
   header.len = static_cast<uint32_t>(length);

@@ -1,21 +1,27 @@
 // Caps: what may be cached, and how it is taken back.
 //
-// A fact is given to the kernel under publish_, shared: it is checked to be alive, its remaining time is computed, the answer is
-// written to the device. A recall first declares the facts dead under publish_, alone; from then on no answer can give them to
-// the kernel any more, and those that did are in the kernel already. Then the kernel is made to forget them, and then the owner
-// is answered. The kernel's own races are its own care: an attribute reply that meets a notification on its way is dropped by
-// it (attr_version), a name that meets one is ordered by the directory's lock.
+// A fact is given to the kernel under publish_, shared: it is checked to be alive, its remaining
+// time is computed, the answer is written to the device. A recall first declares the facts dead
+// under publish_, alone; from then on no answer can give them to the kernel any more, and those
+// that did are in the kernel already. Then the kernel is made to forget them, and then the owner is
+// answered. The kernel's own races are its own care: an attribute reply that meets a notification
+// on its way is dropped by it (attr_version), a name that meets one is ordered by the directory's
+// lock.
 //
-// Requests the owner has not been told of. Under A, L and F a file is opened here alone (NodeClient::OpenLater); before A or L
-// goes - the file may be removed, or its mode change - the owner is told of those opens, so that what was opened stays open.
+// Requests the owner has not been told of. Under A, L and F a file is opened here alone
+// (NodeClient::OpenLater); before A or L goes - the file may be removed, or its mode change - the
+// owner is told of those opens, so that what was opened stays open.
 //
-// Nothing here waits for somebody who waits for this: what a recall needs of the owner - telling opens - never waits for
-// other clients there; what it needs of the kernel is EntryNotifier's and DataGate's care.
+// Nothing here waits for somebody who waits for this: what a recall needs of the owner - telling
+// opens - never waits for other clients there; what it needs of the kernel is EntryNotifier's and
+// DataGate's care.
 //
-// When the session or the owner's epoch is lost, every cap is void. Facts are dead by their generation at once; the kernel's
-// names go by the epoch, its attributes one by one, its pages too, before the recall connection of the new generation is made,
-// which tells the owner that it is done. A program that reads pages that are not gone yet is made to ask for the attributes
-// first (FUSE_AUTO_INVAL_DATA, and their time is over), and is answered when its pages are gone (ForgetOldPages).
+// When the session or the owner's epoch is lost, every cap is void. Facts are dead by their
+// generation at once; the kernel's names go by the epoch, its attributes one by one, its pages too,
+// before the recall connection of the new generation is made, which tells the owner that it is
+// done. A program that reads pages that are not gone yet is made to ask for the attributes first
+// (FUSE_AUTO_INVAL_DATA, and their time is over), and is answered when its pages are gone
+// (ForgetOldPages).
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -29,7 +35,8 @@
 namespace omfs {
 namespace {
 
-// Beyond this the kernel asks again although it need not, which costs one request of a second's work.
+// Beyond this the kernel asks again although it need not, which costs one request of a second's
+// work.
 constexpr double kLongest = 60;  // seconds
 
 constexpr uint32_t kFmodeExec = 0x20;  // include/linux/fs.h __FMODE_EXEC
@@ -48,7 +55,9 @@ void NodeFs::StartCaching(std::shared_ptr<KernelCache> kernel) {
   node_->link().SetGenerationListener([this] { OnNewGeneration(); });
   recalls_ = std::make_unique<RecallChannel>(
       &node_->link(), [this] { PrepareForCaps(); },
-      [this](const Recall& recall, RecallChannel::Answer answer) { OnRecall(recall, std::move(answer)); });
+      [this](const Recall& recall, RecallChannel::Answer answer) {
+        OnRecall(recall, std::move(answer));
+      });
   caching_ = true;
 }
 
@@ -63,16 +72,19 @@ double NodeFs::Validity() const {
   return std::clamp(std::chrono::duration<double>(left).count(), 0.0, kLongest);
 }
 
-void NodeFs::AnswerEntry(FuseRequest& r, const Object& dir, const char* name, const ErrnoOr<Entry>& entry,
-                         const CapTerms& terms) {
+void NodeFs::AnswerEntry(FuseRequest& r, const Object& dir, const char* name,
+                         const ErrnoOr<Entry>& entry, const CapTerms& terms) {
   const bool caching = caching_ && dir.inode != nullptr;
   const bool missing = !entry.ok() && entry.error().value == ENOENT;
-  if (!entry.ok() && !(missing && caching && terms.directory(OMFS_CAP_L))) return r.Fail(entry.error());
+  if (!entry.ok() && !(missing && caching && terms.directory(OMFS_CAP_L)))
+    return r.Fail(entry.error());
   fuse_entry_param e{};
   std::shared_lock publish(publish_);
   if (caching && terms.directory(OMFS_CAP_L)) {
-    dir.inode->cache.PutName(name, missing ? std::nullopt : std::optional<Fh>((*entry).fh), terms.stamp);
-    if (kernel_->keeps_names() && dir.inode->cache.NameAlive(name, terms.stamp)) e.entry_timeout = Validity();
+    dir.inode->cache.PutName(name, missing ? std::nullopt : std::optional<Fh>((*entry).fh),
+                             terms.stamp);
+    if (kernel_->keeps_names() && dir.inode->cache.NameAlive(name, terms.stamp))
+      e.entry_timeout = Validity();
   }
   if (missing) {
     if (e.entry_timeout == 0) return r.Fail(ENOENT);
@@ -119,7 +131,8 @@ bool NodeFs::AnswerLookupFromCache(FuseRequest& r, const Object& dir, const char
   return true;
 }
 
-void NodeFs::AnswerAttributes(FuseRequest& r, const Object& object, const omfs_attr& attr, const CapTerms& terms) {
+void NodeFs::AnswerAttributes(FuseRequest& r, const Object& object, const omfs_attr& attr,
+                              const CapTerms& terms) {
   double validity = 0;
   std::shared_lock publish(publish_);
   if (caching_ && object.inode != nullptr && terms.object(kAttributeCaps)) {
@@ -166,9 +179,11 @@ void NodeFs::DropPages(FuseInode* inode, uint64_t offset, uint64_t length) {
 }
 
 bool NodeFs::MayOpenLater(const Object& object, int flags) const {
-  if (!caching_ || object.inode == nullptr || node_->link().lease_end() <= std::chrono::steady_clock::now()) return false;
-  constexpr int kHarmless = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_LARGEFILE | O_NONBLOCK | O_DIRECTORY |
-                            static_cast<int>(kFmodeExec);
+  if (!caching_ || object.inode == nullptr ||
+      node_->link().lease_end() <= std::chrono::steady_clock::now())
+    return false;
+  constexpr int kHarmless = O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_LARGEFILE | O_NONBLOCK |
+                            O_DIRECTORY | static_cast<int>(kFmodeExec);
   if ((flags & O_ACCMODE) != O_RDONLY || (flags & ~(O_ACCMODE | kHarmless)) != 0) return false;
   const auto attr = object.inode->cache.Attributes(node_->link().generation());
   if (!attr) return false;
@@ -205,7 +220,8 @@ void NodeFs::TakeBack(FuseInode* inode, const Recall& recall) {
   if ((recall.caps & (OMFS_CAP_A | OMFS_CAP_L)) != 0) {
     for (const RemoteOpenRef& open : inode->Opens()) {
       if (const Errno e = node_->EnsureOpen(open); !e.ok()) {
-        spdlog::warn("an open could not be told to the owner node={} why={}", node_->node().value, strerror(e.value));
+        spdlog::warn("an open could not be told to the owner node={} why={}", node_->node().value,
+                     strerror(e.value));
       }
     }
   }
@@ -213,9 +229,10 @@ void NodeFs::TakeBack(FuseInode* inode, const Recall& recall) {
   if ((recall.caps & OMFS_CAP_F) != 0 && inode->may_have_pages) {
     inode->data_gate.Recall([&] { kernel_->ForgetData(inode->number, 0, 0); });
   }
-  // A directory that is being removed has no entries any more, and what it lacks it will never have: its names may stay.
-  // Only if everything about it is doubtful they may not.
-  if ((recall.caps & OMFS_CAP_L) != 0 && !inode->may_have_pages) kernel_->ForgetData(inode->number, 0, 0);
+  // A directory that is being removed has no entries any more, and what it lacks it will never
+  // have: its names may stay. Only if everything about it is doubtful they may not.
+  if ((recall.caps & OMFS_CAP_L) != 0 && !inode->may_have_pages)
+    kernel_->ForgetData(inode->number, 0, 0);
   if ((recall.caps & kAttributeCaps) == kAttributeCaps) kernel_->ForgetAllEntries();
 }
 

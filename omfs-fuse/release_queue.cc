@@ -33,14 +33,16 @@ void ReleaseQueue::Add(const NodeClient::GivenBack& object) {
 void ReleaseQueue::Run() {
   std::unique_lock lock(mu_);
   for (;;) {
-    changed_.wait(lock, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !queue_.empty(); });
+    changed_.wait(lock,
+                  [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_ || !queue_.empty(); });
     if (stopping_) return;  // the session's end gives everything back
     changed_.wait_for(lock, kGather, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       return stopping_ || queue_.size() >= OMFS_RELEASE_MAX;
     });
     if (stopping_) return;
     const size_t n = std::min<size_t>(queue_.size(), OMFS_RELEASE_MAX);
-    const std::vector<NodeClient::GivenBack> batch(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(n));
+    const std::vector<NodeClient::GivenBack> batch(queue_.begin(),
+                                                   queue_.begin() + static_cast<ptrdiff_t>(n));
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(n));
     lock.unlock();
     node_->Release(batch);

@@ -1,4 +1,5 @@
-// Caps as the client core passes them on: what a call wants, and what its reply allows. See "Caps" in proto/omfs_wire.h.
+// Caps as the client core passes them on: what a call wants, and what its reply allows. See "Caps"
+// in proto/omfs_wire.h.
 #pragma once
 
 #include <compare>
@@ -8,7 +9,8 @@
 
 namespace omfs {
 
-// When a fact was true at its owner. Facts of another generation (Link) than the present one are worthless.
+// When a fact was true at its owner. Facts of another generation (Link) than the present one are
+// worthless.
 struct CapStamp {
   uint64_t generation = 0;
   uint64_t seq = 0;

@@ -5,8 +5,8 @@
 namespace omfs {
 namespace {
 
-// Names that were changed one by one are remembered for as long as late replies may come; beyond so many, all names count as
-// changed with the latest of them.
+// Names that were changed one by one are remembered for as long as late replies may come; beyond so
+// many, all names count as changed with the latest of them.
 constexpr size_t kMostDeadNames = 256;
 constexpr size_t kMostNames = 65536;
 
@@ -58,7 +58,8 @@ void ObjectCache::ForgetAttributes() {
   attributes_.reset();
 }
 
-void ObjectCache::PutName(std::string_view name, const std::optional<Fh>& object, const CapStamp& stamp) {
+void ObjectCache::PutName(std::string_view name, const std::optional<Fh>& object,
+                          const CapStamp& stamp) {
   std::lock_guard lock(mu_);
   if (stamp.seq == 0 || !Enter(stamp.generation) || !Alive(stamp, NameDead(name))) return;
   highest_ = std::max(highest_, stamp.seq);
@@ -67,7 +68,8 @@ void ObjectCache::PutName(std::string_view name, const std::optional<Fh>& object
   if (fact.seq <= stamp.seq) fact = {object, stamp.seq};
 }
 
-std::optional<std::optional<Fh>> ObjectCache::Name(std::string_view name, uint64_t generation) const {
+std::optional<std::optional<Fh>> ObjectCache::Name(std::string_view name,
+                                                   uint64_t generation) const {
   std::lock_guard lock(mu_);
   if (generation != generation_) return std::nullopt;
   const auto it = names_.find(std::string(name));
@@ -137,7 +139,8 @@ CapStamp ObjectCache::highest() const {
 
 CapStamp ObjectCache::Floor() const {
   std::lock_guard lock(mu_);
-  uint64_t floor = std::max({highest_ + 1, attributes_dead_, names_dead_, listing_dead_, data_dead_});
+  uint64_t floor =
+      std::max({highest_ + 1, attributes_dead_, names_dead_, listing_dead_, data_dead_});
   for (const auto& [name, seq] : name_dead_) floor = std::max(floor, seq);
   return std::max(floor_, CapStamp{generation_, floor - 1});
 }

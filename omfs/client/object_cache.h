@@ -1,9 +1,11 @@
 // ObjectCache: what a client knows of one object at an owner, and for how long it is true.
 //
-// A fact (the attributes; what one name of a directory means) comes with the stamp of the reply that brought it. Recalls, and
-// the replies to changes, come with numbers of the same sequence and may overtake older replies. So nothing is decided by the
-// order of arrival: the cache keeps for each kind of fact the number below which facts are dead, and a fact is alive if its
-// generation is the present one and its number is not below. Whether the lease still holds is the user's question to Link.
+// A fact (the attributes; what one name of a directory means) comes with the stamp of the reply
+// that brought it. Recalls, and the replies to changes, come with numbers of the same sequence and
+// may overtake older replies. So nothing is decided by the order of arrival: the cache keeps for
+// each kind of fact the number below which facts are dead, and a fact is alive if its generation is
+// the present one and its number is not below. Whether the lease still holds is the user's question
+// to Link.
 #pragma once
 
 #include <mutex>
@@ -21,7 +23,8 @@ namespace omfs {
 // Thread-safe.
 class ObjectCache {
  public:
-  // floor: facts that are not above it are dead from the beginning; recalls may have come while the object was not known.
+  // floor: facts that are not above it are dead from the beginning; recalls may have come while the
+  // object was not known.
   explicit ObjectCache(const CapStamp& floor) : floor_(floor) {}
 
   // Attributes: alive while A, L and F are held.
@@ -34,7 +37,8 @@ class ObjectCache {
   void PutName(std::string_view name, const std::optional<Fh>& object, const CapStamp& stamp);
   std::optional<std::optional<Fh>> Name(std::string_view name, uint64_t generation) const;
 
-  // Facts that the caps protect and that are older than the stamp are dead: a recall, or a change of one's own.
+  // Facts that the caps protect and that are older than the stamp are dead: a recall, or a change
+  // of one's own.
   void Kill(uint32_t caps, const CapStamp& stamp);
   // The same for one name, and the directory's attributes.
   void KillName(std::string_view name, const CapStamp& stamp);
@@ -68,7 +72,8 @@ class ObjectCache {
   uint64_t names_dead_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t listing_dead_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t data_dead_ ABSL_GUARDED_BY(mu_) = 0;
-  std::unordered_map<std::string, uint64_t> name_dead_ ABSL_GUARDED_BY(mu_);  // where above names_dead_
+  std::unordered_map<std::string, uint64_t> name_dead_
+      ABSL_GUARDED_BY(mu_);  // where above names_dead_
 
   std::optional<omfs_attr> attributes_ ABSL_GUARDED_BY(mu_);
   uint64_t attributes_seq_ ABSL_GUARDED_BY(mu_) = 0;

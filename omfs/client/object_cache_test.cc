@@ -74,7 +74,8 @@ TEST(ObjectCache, NamesDieOneByOneAndAllTogether) {
 
 TEST(ObjectCache, ManyDeadNamesAreRememberedAsAll) {
   ObjectCache cache({});
-  for (int i = 0; i < 1000; ++i) cache.KillName(std::to_string(i), {1, 100 + static_cast<uint64_t>(i)});
+  for (int i = 0; i < 1000; ++i)
+    cache.KillName(std::to_string(i), {1, 100 + static_cast<uint64_t>(i)});
   for (int i = 0; i < 1000; ++i) {
     EXPECT_FALSE(cache.NameAlive(std::to_string(i), {1, 99 + static_cast<uint64_t>(i)})) << i;
   }

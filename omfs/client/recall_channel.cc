@@ -17,7 +17,8 @@ namespace omfs {
 namespace {
 
 constexpr std::chrono::milliseconds kRetry{50};
-// Recalls that are worked on at the same time. Each may wait for the kernel; further ones wait for these.
+// Recalls that are worked on at the same time. Each may wait for the kernel; further ones wait for
+// these.
 constexpr size_t kMostWorkers = 64;
 
 absl::Status Greet(TlsStream& stream, const SessionKey& key, uint16_t own_node) {
@@ -50,7 +51,8 @@ absl::Status Greet(TlsStream& stream, const SessionKey& key, uint16_t own_node) 
   if (!reply.reply() || reply.op != OMFS_OP_HELLO || reply.payload_len != 0) {
     return InvalidArgument("answers HELLO with {}", OpName(reply.op));
   }
-  if (reply.status != 0) return FailedPrecondition("refuses: {}", strerror(static_cast<int>(reply.status)));
+  if (reply.status != 0)
+    return FailedPrecondition("refuses: {}", strerror(static_cast<int>(reply.status)));
   std::vector<std::byte> bytes(reply.meta_len);
   OMFS_RETURN_IF_ERROR(stream.ReadExact(bytes));
   omfs_hello_rep rep;
@@ -131,7 +133,9 @@ void RecallChannel::Run() {
       const absl::Status why = Serve(key);
       std::lock_guard lock(mu_);
       stream_.reset();
-      if (!stopping_) spdlog::debug("recall connection ended node={} why={}", link_->node().value, Quoted(Text(why)));
+      if (!stopping_)
+        spdlog::debug("recall connection ended node={} why={}", link_->node().value,
+                      Quoted(Text(why)));
     }
     std::unique_lock lock(mu_);
     if (stop_.wait_for(lock, kRetry, [this] { return stopping_; })) return;
@@ -146,7 +150,8 @@ absl::Status RecallChannel::Serve(const SessionKey& key) {
                                            static_cast<int>(o.connect_timeout.count())));
   std::shared_ptr<TlsStream> stream = std::move(made);
   OMFS_RETURN_IF_ERROR(Greet(*stream, key, link_->tls()->node().value));
-  // No time limit: recalls may not come for days. A dead owner is noticed by the calls' connection, and TCP itself.
+  // No time limit: recalls may not come for days. A dead owner is noticed by the calls' connection,
+  // and TCP itself.
   const int on = 1, idle = 5;
   setsockopt(stream->fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   setsockopt(stream->fd(), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
@@ -163,10 +168,12 @@ absl::Status RecallChannel::Serve(const SessionKey& key) {
   }
 }
 
-void RecallChannel::Post(const std::shared_ptr<TlsStream>& stream, uint64_t session, Recall recall) {
+void RecallChannel::Post(const std::shared_ptr<TlsStream>& stream, uint64_t session,
+                         Recall recall) {
   std::lock_guard lock(mu_);
   jobs_.push_back({stream, std::move(recall), session});
-  if (jobs_.size() > idle_ && workers_.size() < kMostWorkers) workers_.emplace_back([this] { Work(); });
+  if (jobs_.size() > idle_ && workers_.size() < kMostWorkers)
+    workers_.emplace_back([this] { Work(); });
   work_.notify_one();
 }
 
@@ -181,9 +188,10 @@ void RecallChannel::Work() {
     jobs_.pop_front();
     lock.unlock();
     auto once = std::make_shared<std::atomic<bool>>(false);
-    handle_(job.recall, [once, stream = job.stream, session = job.session, seq = job.recall.stamp.seq] {
-      if (!once->exchange(true)) SendAnswer(*stream, session, seq);
-    });
+    handle_(job.recall,
+            [once, stream = job.stream, session = job.session, seq = job.recall.stamp.seq] {
+              if (!once->exchange(true)) SendAnswer(*stream, session, seq);
+            });
     job = Job();
     lock.lock();
   }

@@ -1,12 +1,14 @@
 // RecallChannel: the connection on which an owner takes caps back.
 //
-// It is a connection of its own, not the one that carries the calls, for two reasons: a recall never waits behind the bulk
-// data of a reply, and the calls' connection has no thread that listens when nobody calls (link.h). The order between a
-// recall and a reply is told by their numbers, not by arrival (ObjectCache).
+// It is a connection of its own, not the one that carries the calls, for two reasons: a recall
+// never waits behind the bulk data of a reply, and the calls' connection has no thread that listens
+// when nobody calls (link.h). The order between a recall and a reply is told by their numbers, not
+// by arrival (ObjectCache).
 //
-// The owner grants nothing before this connection stands, and after a restart lets nobody change anything before the clients
-// of before have made theirs (or their leases have passed). So whoever opens it says: what I cached in an earlier generation
-// is gone. The channel is therefore opened only after its user has made sure of that (prepare).
+// The owner grants nothing before this connection stands, and after a restart lets nobody change
+// anything before the clients of before have made theirs (or their leases have passed). So whoever
+// opens it says: what I cached in an earlier generation is gone. The channel is therefore opened
+// only after its user has made sure of that (prepare).
 #pragma once
 
 #include <condition_variable>
@@ -35,8 +37,9 @@ struct Recall {
 class RecallChannel {
  public:
   // prepare: called before the connection of each generation; see above. It may wait for calls.
-  // handle: called for each recall, by one of several threads; it calls `answer` once, from any thread, when nothing cached
-  // contradicts the recall any more. Calling it later again does nothing.
+  // handle: called for each recall, by one of several threads; it calls `answer` once, from any
+  // thread, when nothing cached contradicts the recall any more. Calling it later again does
+  // nothing.
   using Answer = std::function<void()>;
   using Handler = std::function<void(const Recall&, Answer answer)>;
   RecallChannel(Link* link, std::function<void()> prepare, Handler handle);

@@ -27,12 +27,14 @@ CapTable::Verdict CapTable::Claim(Ticket* ticket, SessionId session, std::vector
     ticket->session_ = session;
     if (ticket->claims_ != claims) {
       Withdraw(ticket, &later);
-      const bool early = !expected_.empty() &&
-                         std::ranges::any_of(claims, [](const CapClaim& c) { return c.changes != 0 && !c.owed; });
+      const bool early = !expected_.empty() && std::ranges::any_of(claims, [](const CapClaim& c) {
+        return c.changes != 0 && !c.owed;
+      });
       if (early) {
         in_grace_.push_back(ticket);
         ticket->in_grace_ = true;
-      } else if (std::ranges::none_of(claims, [&](const CapClaim& c) { return Blocked(ticket, c); })) {
+      } else if (std::ranges::none_of(claims,
+                                      [&](const CapClaim& c) { return Blocked(ticket, c); })) {
         Stand(ticket, std::move(claims), &later);
       }
     }
@@ -49,9 +51,12 @@ bool CapTable::Blocked(Ticket* ticket, const CapClaim& claim) {
   const auto it = objects_.find(claim.object);
   if (it == objects_.end()) return false;
   Object& object = it->second;
-  const bool taken = !claim.entry.empty() && std::ranges::find(object.entries, claim.entry) != object.entries.end();
+  const bool taken = !claim.entry.empty() &&
+                     std::ranges::find(object.entries, claim.entry) != object.entries.end();
   const bool awaited = (claim.changes & OMFS_CAP_F) != 0 && !claim.owed &&
-                       std::ranges::any_of(object.acquiring, [&](const Ticket* t) { return t->session_ != ticket->session_; });
+                       std::ranges::any_of(object.acquiring, [&](const Ticket* t) {
+                         return t->session_ != ticket->session_;
+                       });
   if (!taken && !awaited) return false;
   object.blocked.push_back(ticket);
   ticket->blocked_on_ = claim.object;
@@ -75,8 +80,8 @@ void CapTable::Stand(Ticket* ticket, std::vector<CapClaim> claims, Later* later)
     } else if (claim.changes & OMFS_CAP_L) {
       ++object.changing_l;
     }
-    // The caller's own kernel knows the entry by the old name until it has the answer; others may see the new one before.
-    // Where there are any, it is told as they are.
+    // The caller's own kernel knows the entry by the old name until it has the answer; others may
+    // see the new one before. Where there are any, it is told as they are.
     const bool shared = !claim.entry.empty() && (claim.changes & OMFS_CAP_L) != 0 &&
                         std::ranges::any_of(object.holders, [&](const Holder& h) {
                           return h.session != ticket->session_ && (h.caps & OMFS_CAP_L) != 0;
@@ -84,16 +89,18 @@ void CapTable::Stand(Ticket* ticket, std::vector<CapClaim> claims, Later* later)
     for (Holder& holder : object.holders) {
       const bool own = holder.session == ticket->session_;
       if (own && !shared) continue;
-      const auto recalls = BringHome(claim.object, holder, own ? OMFS_CAP_L : Conflicts(claim), claim.entry, later);
+      const auto recalls =
+          BringHome(claim.object, holder, own ? OMFS_CAP_L : Conflicts(claim), claim.entry, later);
       if (!claim.owed) ticket->unanswered_.insert(recalls.begin(), recalls.end());
     }
   }
-  for (const uint64_t number : ticket->unanswered_) outstanding_.at(number).tickets.push_back(ticket);
+  for (const uint64_t number : ticket->unanswered_)
+    outstanding_.at(number).tickets.push_back(ticket);
   ticket->claims_ = std::move(claims);
 }
 
-std::vector<uint64_t> CapTable::BringHome(const omfs_fh& fh, Holder& holder, uint32_t caps, std::string_view entry,
-                                          Later* later) {
+std::vector<uint64_t> CapTable::BringHome(const omfs_fh& fh, Holder& holder, uint32_t caps,
+                                          std::string_view entry, Later* later) {
   std::vector<uint64_t> numbers;
   uint32_t rest = holder.caps & caps;
   for (const uint64_t number : holder.recalls) {
@@ -110,8 +117,8 @@ std::vector<uint64_t> CapTable::BringHome(const omfs_fh& fh, Holder& holder, uin
   return numbers;
 }
 
-uint64_t CapTable::RecallFrom(const omfs_fh& fh, Holder& holder, uint32_t kind, uint32_t caps, std::string_view entry,
-                              Later* later) {
+uint64_t CapTable::RecallFrom(const omfs_fh& fh, Holder& holder, uint32_t kind, uint32_t caps,
+                              std::string_view entry, Later* later) {
   const uint64_t number = ++seq_;
   ++recalls_;
   Outstanding& o = outstanding_[number];
@@ -143,7 +150,8 @@ void CapTable::Release(Ticket* ticket) {
 }
 
 void CapTable::Withdraw(Ticket* ticket, Later* later) {
-  for (const uint64_t number : ticket->unanswered_) std::erase(outstanding_.at(number).tickets, ticket);
+  for (const uint64_t number : ticket->unanswered_)
+    std::erase(outstanding_.at(number).tickets, ticket);
   ticket->unanswered_.clear();
   ticket->resume_ = nullptr;
   if (std::exchange(ticket->in_grace_, false)) std::erase(in_grace_, ticket);
@@ -188,15 +196,17 @@ bool CapTable::Recalled(const Holder& holder, uint32_t caps) const {
   });
 }
 
-uint32_t CapTable::Grantable(const Object& object, SessionId session, uint32_t wanted, std::string_view entry,
-                             bool must) const {
+uint32_t CapTable::Grantable(const Object& object, SessionId session, uint32_t wanted,
+                             std::string_view entry, bool must) const {
   uint32_t caps = 0;
   if ((wanted & OMFS_CAP_A) != 0 && object.changing_a == 0) caps |= OMFS_CAP_A;
-  const bool names_change = entry.empty() ? !object.entries.empty()
-                                          : std::ranges::find(object.entries, entry) != object.entries.end();
+  const bool names_change = entry.empty()
+                                ? !object.entries.empty()
+                                : std::ranges::find(object.entries, entry) != object.entries.end();
   if ((wanted & OMFS_CAP_L) != 0 && object.changing_l == 0 && !names_change) caps |= OMFS_CAP_L;
 
-  bool own_writer = false, others_write = false, others_open = false, others_cache = false, others_delay = false;
+  bool own_writer = false, others_write = false, others_open = false, others_cache = false,
+       others_delay = false;
   for (const Holder& h : object.holders) {
     if (h.session == session) {
       own_writer = h.writers != 0;
@@ -212,20 +222,24 @@ uint32_t CapTable::Grantable(const Object& object, SessionId session, uint32_t w
     others_delay |= (h.caps & OMFS_CAP_W) != 0;
   }
   const bool shared_writing = others_write || (own_writer && others_open);
-  if ((wanted & OMFS_CAP_F) != 0 && object.changing_f == 0 && !others_delay && (must || !shared_writing)) {
+  if ((wanted & OMFS_CAP_F) != 0 && object.changing_f == 0 && !others_delay &&
+      (must || !shared_writing)) {
     caps |= OMFS_CAP_F;
-    if ((wanted & OMFS_CAP_W) != 0 && own_writer && !others_open && !others_cache) caps |= OMFS_CAP_W;
+    if ((wanted & OMFS_CAP_W) != 0 && own_writer && !others_open && !others_cache)
+      caps |= OMFS_CAP_W;
   }
   return caps;
 }
 
-CapGrant CapTable::Grant(SessionId session, const omfs_fh& fh, uint32_t wanted, std::string_view entry, uint64_t seq) {
+CapGrant CapTable::Grant(SessionId session, const omfs_fh& fh, uint32_t wanted,
+                         std::string_view entry, uint64_t seq) {
   std::lock_guard lock(mutex_);
   CapGrant grant{0, seq != 0 ? seq : ++seq_};
   const auto client = clients_.find(session);
   if (wanted == 0 || client == clients_.end() || !client->second.connected) return grant;
   const auto it = objects_.find(fh);
-  grant.caps = Grantable(it != objects_.end() ? it->second : Object(), session, wanted, entry, false);
+  grant.caps =
+      Grantable(it != objects_.end() ? it->second : Object(), session, wanted, entry, false);
   if (grant.caps == 0) return grant;
   Holder& holder = HolderOf(fh, objects_[fh], session);
   holder.caps |= grant.caps;
@@ -233,8 +247,8 @@ CapGrant CapTable::Grant(SessionId session, const omfs_fh& fh, uint32_t wanted, 
   return grant;
 }
 
-CapTable::Verdict CapTable::Acquire(Ticket* ticket, SessionId session, const omfs_fh& fh, std::function<void()> resume,
-                                    CapGrant* grant) {
+CapTable::Verdict CapTable::Acquire(Ticket* ticket, SessionId session, const omfs_fh& fh,
+                                    std::function<void()> resume, CapGrant* grant) {
   Later later;
   Verdict verdict = Verdict::kGo;
   {
@@ -244,7 +258,8 @@ CapTable::Verdict CapTable::Acquire(Ticket* ticket, SessionId session, const omf
     const auto client = clients_.find(session);
     Object& object = objects_[fh];
     const Holder* own = FindHolder(object, session);
-    if (client == clients_.end() || !client->second.connected || (own != nullptr && Recalled(*own, OMFS_CAP_F))) {
+    if (client == clients_.end() || !client->second.connected ||
+        (own != nullptr && Recalled(*own, OMFS_CAP_F))) {
       Withdraw(ticket, &later);
     } else if ((Grantable(object, session, OMFS_CAP_F, {}, true) & OMFS_CAP_F) != 0) {
       Withdraw(ticket, &later);
@@ -264,7 +279,8 @@ CapTable::Verdict CapTable::Acquire(Ticket* ticket, SessionId session, const omf
         recalls.insert(recalls.end(), more.begin(), more.end());
       }
       for (const uint64_t number : recalls) {
-        if (ticket->unanswered_.insert(number).second) outstanding_.at(number).tickets.push_back(ticket);
+        if (ticket->unanswered_.insert(number).second)
+          outstanding_.at(number).tickets.push_back(ticket);
       }
       if (ticket->unanswered_.empty() && !ticket->blocked_on_) {
         object.blocked.push_back(ticket);
@@ -364,15 +380,17 @@ void CapTable::GiveBack(SessionId session, const omfs_fh& fh, uint64_t seq) {
 
 void CapTable::NoteIfUncached(const omfs_fh& fh, Later* later) {
   const auto it = objects_.find(fh);
-  const bool cached = it != objects_.end() &&
-                      std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
+  const bool cached =
+      it != objects_.end() &&
+      std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
   if (!cached && idle_) later->idle.push_back(fh);
 }
 
 bool CapTable::Cached(const omfs_fh& fh) const {
   std::lock_guard lock(mutex_);
   const auto it = objects_.find(fh);
-  return it != objects_.end() && std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
+  return it != objects_.end() &&
+         std::ranges::any_of(it->second.holders, [](const Holder& h) { return h.caps != 0; });
 }
 
 void CapTable::RecallEverything() {
@@ -467,7 +485,8 @@ std::vector<SessionId> CapTable::Overdue(Clock::duration age) const {
   return sessions;
 }
 
-void CapTable::RecallFromAll(const omfs_fh& fh, uint32_t caps, std::string_view entry, std::function<void()> done) {
+void CapTable::RecallFromAll(const omfs_fh& fh, uint32_t caps, std::string_view entry,
+                             std::function<void()> done) {
   Later later;
   auto shared = std::make_shared<std::function<void()>>(std::move(done));
   {
@@ -513,11 +532,13 @@ void CapTable::RemoveHolderIfIdle(const omfs_fh& fh, SessionId session) {
   const auto it = objects_.find(fh);
   if (it == objects_.end()) return;
   const Holder* holder = FindHolder(it->second, session);
-  if (holder == nullptr || holder->caps != 0 || holder->readers + holder->writers != 0 || !holder->recalls.empty()) {
+  if (holder == nullptr || holder->caps != 0 || holder->readers + holder->writers != 0 ||
+      !holder->recalls.empty()) {
     return;
   }
   std::erase_if(it->second.holders, [&](const Holder& h) { return h.session == session; });
-  if (const auto client = clients_.find(session); client != clients_.end()) client->second.objects.erase(fh);
+  if (const auto client = clients_.find(session); client != clients_.end())
+    client->second.objects.erase(fh);
   DropIfIdle(fh);
 }
 

@@ -20,18 +20,23 @@ omfs_fh Object(uint8_t n) {
 class CapTableTest : public ::testing::Test {
  protected:
   CapTableTest()
-      : table_([this](const CapRecall& r) { sent_.push_back(r); }, [this](const omfs_fh& fh) { idle_.push_back(fh); }) {
+      : table_([this](const CapRecall& r) { sent_.push_back(r); },
+               [this](const omfs_fh& fh) { idle_.push_back(fh); }) {
     for (const SessionId s : {kA, kB, kC}) table_.Reconnected(s);
   }
 
   bool Claim(CapTable::Ticket* ticket, SessionId session, std::vector<CapClaim> claims) {
-    return table_.Claim(ticket, session, std::move(claims), [this] { ++resumed_; }) == CapTable::Verdict::kGo;
+    return table_.Claim(ticket, session, std::move(claims), [this] { ++resumed_; }) ==
+           CapTable::Verdict::kGo;
   }
   bool Acquire(CapTable::Ticket* ticket, SessionId session, CapGrant* grant) {
-    return table_.Acquire(ticket, session, file_, [this] { ++resumed_; }, grant) == CapTable::Verdict::kGo;
+    return table_.Acquire(
+               ticket, session, file_, [this] { ++resumed_; }, grant) == CapTable::Verdict::kGo;
   }
   CapClaim Writes() const { return {.object = file_, .changes = OMFS_CAP_F}; }
-  CapClaim Makes(const std::string& name) const { return {.object = dir_, .changes = OMFS_CAP_L, .entry = name}; }
+  CapClaim Makes(const std::string& name) const {
+    return {.object = dir_, .changes = OMFS_CAP_L, .entry = name};
+  }
 
   const omfs_fh file_ = Object(1), dir_ = Object(2);
   std::vector<CapRecall> sent_;
@@ -130,7 +135,8 @@ TEST_F(CapTableTest, ALoneWriterMayDelayAndReadersBringItHome) {
   ASSERT_EQ(sent_.size(), 1u);
   EXPECT_EQ(sent_[0].caps, OMFS_CAP_W);
   CapTable::Ticket flush(&table_);
-  EXPECT_TRUE(Claim(&flush, kA, {{.object = file_, .changes = OMFS_CAP_F, .owed = true}})) << "what is owed never waits";
+  EXPECT_TRUE(Claim(&flush, kA, {{.object = file_, .changes = OMFS_CAP_F, .owed = true}}))
+      << "what is owed never waits";
   table_.Release(&flush);
   table_.Answer(kA, sent_[0].seq);
   EXPECT_TRUE(Claim(&read, kB, {{.object = file_, .reads_data = true}}));
@@ -206,7 +212,9 @@ TEST_F(CapTableTest, AfterARestartChangesWaitForThoseWhoMayCache) {
   fresh.StartGrace({kA, kB});
   int resumed = 0;
   CapTable::Ticket ticket(&fresh);
-  const auto claim = [&] { return fresh.Claim(&ticket, kC, {Writes()}, [&] { ++resumed; }) == CapTable::Verdict::kGo; };
+  const auto claim = [&] {
+    return fresh.Claim(&ticket, kC, {Writes()}, [&] { ++resumed; }) == CapTable::Verdict::kGo;
+  };
   EXPECT_FALSE(claim());
   fresh.Reconnected(kA);
   EXPECT_EQ(resumed, 0);

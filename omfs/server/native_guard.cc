@@ -33,7 +33,9 @@ void NativeGuard::Stop() {
 uint32_t NativeGuard::Permitted(const Inode& object, uint32_t wanted) {
   if (watch_ == nullptr || watch_->rung() == NativeWatch::Rung::kNone) return 0;
   const bool delays = (wanted & OMFS_CAP_W) != 0;
-  if (!watch_->Watch(object, delays ? NativeWatch::Guard::kOpeners : NativeWatch::Guard::kWriters).ok()) return 0;
+  if (!watch_->Watch(object, delays ? NativeWatch::Guard::kOpeners : NativeWatch::Guard::kWriters)
+           .ok())
+    return 0;
   if (S_ISREG(object.type()) && (wanted & kData) != 0) {
     const NativeUse use = watch_->Use(object);
     if (use == NativeUse::kWriting) wanted &= ~kData;
@@ -42,18 +44,20 @@ uint32_t NativeGuard::Permitted(const Inode& object, uint32_t wanted) {
   return wanted;
 }
 
-CapGrant NativeGuard::Grant(SessionId session, const Inode& object, uint32_t wanted, std::string_view entry,
-                            uint64_t seq) {
+CapGrant NativeGuard::Grant(SessionId session, const Inode& object, uint32_t wanted,
+                            std::string_view entry, uint64_t seq) {
   std::shared_lock granting(mutex_);
-  const CapGrant grant = caps_->Grant(session, object.handle(), Permitted(object, wanted), entry, seq);
+  const CapGrant grant =
+      caps_->Grant(session, object.handle(), Permitted(object, wanted), entry, seq);
   granting.unlock();
   // Perhaps it was watched in vain.
   if (wanted != 0 && grant.caps == 0) Idle(object.handle());
   return grant;
 }
 
-CapTable::Verdict NativeGuard::Acquire(CapTable::Ticket* ticket, SessionId session, const Inode& object,
-                                       std::function<void()> resume, CapGrant* grant) {
+CapTable::Verdict NativeGuard::Acquire(CapTable::Ticket* ticket, SessionId session,
+                                       const Inode& object, std::function<void()> resume,
+                                       CapGrant* grant) {
   std::shared_lock granting(mutex_);
   if ((Permitted(object, OMFS_CAP_F) & OMFS_CAP_F) == 0) {
     *grant = {0, caps_->NextSeq()};
@@ -67,7 +71,9 @@ void NativeGuard::Idle(const omfs_fh& object) {
   if (watch_ != nullptr && !caps_->Cached(object)) watch_->Unwatch(object);
 }
 
-NativeWatch::Rung NativeGuard::rung() const { return watch_ ? watch_->rung() : NativeWatch::Rung::kNone; }
+NativeWatch::Rung NativeGuard::rung() const {
+  return watch_ ? watch_->rung() : NativeWatch::Rung::kNone;
+}
 std::string NativeGuard::Describe() const { return watch_ ? watch_->Describe() : "not watched"; }
 
 void NativeGuard::Opening(const omfs_fh& object, NativeUse use, std::function<void()> done) {
@@ -76,9 +82,13 @@ void NativeGuard::Opening(const omfs_fh& object, NativeUse use, std::function<vo
   caps_->RecallFromAll(object, caps, {}, std::move(done));
 }
 
-void NativeGuard::DataChanged(const omfs_fh& object) { caps_->RecallFromAll(object, kData, {}, Nothing); }
+void NativeGuard::DataChanged(const omfs_fh& object) {
+  caps_->RecallFromAll(object, kData, {}, Nothing);
+}
 
-void NativeGuard::AttributesChanged(const omfs_fh& object) { caps_->RecallFromAll(object, kNames, {}, Nothing); }
+void NativeGuard::AttributesChanged(const omfs_fh& object) {
+  caps_->RecallFromAll(object, kNames, {}, Nothing);
+}
 
 void NativeGuard::EntryChanged(const omfs_fh& dir, std::string_view name) {
   caps_->RecallFromAll(dir, OMFS_CAP_L, name, Nothing);

@@ -1,8 +1,9 @@
 // NativeGuard: no cap without a watch.
 //
-// Grants go through here: before a client gets a cap on an object, the object is watched (native_watch.h), and what a native
-// process then does takes the caps back. An object whose last cap is gone is watched no more; that, and granting, exclude each
-// other. While a native process has a file open for writing, its data is cached by nobody.
+// Grants go through here: before a client gets a cap on an object, the object is watched
+// (native_watch.h), and what a native process then does takes the caps back. An object whose last
+// cap is gone is watched no more; that, and granting, exclude each other. While a native process
+// has a file open for writing, its data is cached by nobody.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ class NativeGuard : private NativeWatch::Listener {
   void Stop();
 
   // As CapTable's, for watched objects only. Switches to the daemon's identity.
-  CapGrant Grant(SessionId session, const Inode& object, uint32_t wanted, std::string_view entry, uint64_t seq);
+  CapGrant Grant(SessionId session, const Inode& object, uint32_t wanted, std::string_view entry,
+                 uint64_t seq);
   CapTable::Verdict Acquire(CapTable::Ticket* ticket, SessionId session, const Inode& object,
                             std::function<void()> resume, CapGrant* grant);
   // For CapTable: nobody caches it any more.
@@ -46,7 +48,8 @@ class NativeGuard : private NativeWatch::Listener {
 
   Export* const tree_;
   CapTable* const caps_;
-  // Shared: an object is being watched and granted. Alone: it is looked whether the watch is still needed.
+  // Shared: an object is being watched and granted. Alone: it is looked whether the watch is still
+  // needed.
   std::shared_mutex mutex_;
   std::unique_ptr<NativeWatch> watch_;
 };

@@ -5,7 +5,8 @@
 
 namespace omfs::ops {
 
-// The object was made as `name` in `dir`; the claim of the name still stands, and is given up here. mode: with its type.
+// The object was made as `name` in `dir`; the claim of the name still stands, and is given up here.
+// mode: with its type.
 OpResult ReplyWithMade(Operation& op, const Inode& dir, const std::string& name, uint32_t mode);
 
 }  // namespace omfs::ops
