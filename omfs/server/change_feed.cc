@@ -6,6 +6,9 @@
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 
+#include <cstring>
+#include <vector>
+
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "omfs/server/identity.h"
@@ -113,12 +116,19 @@ bool ChangeFeed::ReadBatch() {
     report_(Change{.mask = FAN_Q_OVERFLOW, .own = false, .object = {}, .dir = {}, .name = {}});
     return false;
   }
-  const auto* event = reinterpret_cast<const fanotify_event_metadata*>(buffer_.get());
-  for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
+  // The records of an event have any length, so the next event may stand at any multiple of four.
+  const char* at = buffer_.get();
+  fanotify_event_metadata head;
+  std::vector<uint64_t> aligned;
+  for (; length >= static_cast<ssize_t>(sizeof head); at += head.event_len, length -= head.event_len) {
+    memcpy(&head, at, sizeof head);
+    if (head.event_len < sizeof head || head.event_len > length) break;
     Change change{
-        .mask = event->mask, .own = event->pid == self_, .object = {}, .dir = {}, .name = {}};
+        .mask = head.mask, .own = head.pid == self_, .object = {}, .dir = {}, .name = {}};
     if (change.own && (change.mask & FAN_DELETE_SELF) == 0) continue;
-    ReadRecords(*export_, *event, &change);
+    aligned.resize(head.event_len / sizeof(uint64_t) + 1);
+    memcpy(aligned.data(), at, head.event_len);
+    ReadRecords(*export_, *reinterpret_cast<const fanotify_event_metadata*>(aligned.data()), &change);
     report_(change);
   }
   return true;
