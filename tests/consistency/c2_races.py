@@ -9,7 +9,8 @@ from suite import case
 # On a directory with `src` (a file "s"), `dir` (an empty directory) and perhaps `x`.
 CHANGES = {
     "create": "os.close(os.open(d + '/x', os.O_CREAT | os.O_EXCL | os.O_WRONLY))",
-    "open_creating": "write(d + '/x', 'o', os.O_CREAT | os.O_WRONLY)",
+    # Only the creation: a write after it would be a second step, between which others come.
+    "open_creating": "os.close(os.open(d + '/x', os.O_CREAT | os.O_WRONLY, 0o644))",
     "mkdir": "os.mkdir(d + '/x')",
     "symlink": "os.symlink('src', d + '/x')",
     "link": "os.link(d + '/src', d + '/x')",
