@@ -39,6 +39,7 @@ struct Call {
   bool keep_reply = false;  // OMFS_F_CACHE
   bool uses_open = false;   // names an open: valid in one generation only
   bool repeatable = false;  // executing it twice does no harm (NodeClient)
+  bool same_again = false;  // ... within one session, with nothing of others between (link.cc)
   bool long_wait =
       false;  // may wait for other clients (locks): takes the reader role only as the last
   bool patient =
@@ -78,7 +79,7 @@ struct Call {
 
 inline void Call::Reset() {
   op = 0;
-  keep_reply = uses_open = repeatable = long_wait = patient = false;
+  keep_reply = uses_open = repeatable = same_again = long_wait = patient = false;
   caps = 0;
   reply_caps = 0;
   cap_seq = 0;

@@ -334,9 +334,13 @@ absl::Status Link::ReadReply(const std::shared_ptr<TlsStream>& stream, const Cal
     *completed = call;
     const bool before_restart = call->crossed_epoch_ && (h.flags & OMFS_F_REPLAY) != 0;
     call->generation = before_restart ? 0 : generation_;
-    // Sent again to a restarted owner, the call named an open that is gone and so was not executed.
+    // Sent again to a restarted owner, the call named an open that is gone and so was not executed
+    // now. The first time it may have been: what must not be done twice is lost.
     const bool turned_back = call->crossed_epoch_ && call->uses_open && h.status == ESTALE;
-    sleeper = Complete(call, turned_back ? Outcome::kStaleSession : Outcome::kReplied);
+    const bool again = call->repeatable || call->same_again || !call->keep_reply;
+    sleeper = Complete(call, !turned_back ? Outcome::kReplied
+                             : again      ? Outcome::kStaleSession
+                                          : Outcome::kLost);
   }
   if (sleeper != nullptr && call != own) Parker::Wake(sleeper);
   return absl::OkStatus();

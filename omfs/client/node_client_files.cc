@@ -110,6 +110,7 @@ ErrnoOr<Written> NodeClient::Write(const Caller& caller, const RemoteOpenRef& op
     req.offset = Le64(offset);
     req.flags = Le32(flags);
     c->op = OMFS_OP_WRITE;
+    c->same_again = (flags & OMFS_WRITE_APPEND) == 0;  // at fixed offsets
     c->payload = data;
     EncodeRequest(c->op, caller, req, &c->meta);
   };
@@ -143,6 +144,7 @@ Errno NodeClient::Fallocate(const Caller& caller, const RemoteOpenRef& open, uin
     req.len = Le64(len);
     req.mode = Le32(mode);
     c->op = OMFS_OP_FALLOCATE;
+    c->same_again = true;
     EncodeRequest(c->op, caller, req, &c->meta);
   };
   return Transact(&call, {open.get()}, build, terms);
@@ -181,6 +183,7 @@ ErrnoOr<uint64_t> NodeClient::CopyRange(const Caller& caller, const RemoteOpenRe
     req.len = Le64(std::min(len, kAtOnce));
     req.flags = Le32(flags);
     c->op = OMFS_OP_COPY_RANGE;
+    c->same_again = true;  // at fixed offsets
     EncodeRequest(c->op, caller, req, &c->meta);
   };
   const Errno e = Transact(&call, {in.get(), out.get()}, build, terms);

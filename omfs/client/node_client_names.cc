@@ -62,6 +62,7 @@ ErrnoOr<omfs_attr> NodeClient::SetAttr(const Caller& caller, const Fh& fh,
     req.atime = ToWire(change.atime);
     req.mtime = ToWire(change.mtime);
     c->op = OMFS_OP_SETATTR;
+    c->same_again = ids.first != 0;  // ftruncate, fchmod...: the same again
     EncodeRequest(c->op, caller, req, &c->meta);
   };
   const Errno e = Transact(&call, {open.get()}, build, terms);
