@@ -2,7 +2,7 @@
 //
 // The messages are written to the connection's device (include/uapi/linux/fuse.h,
 // fuse_notify_code). Which of them can wait, and for what, decides who may send them:
-//   attributes    never waits
+//   attributes    waits for an inode that is being evicted, and so for its reads
 //   data          waits for pages that are being read or written, that is for requests this program
 //   has not answered yet one entry     waits for the lock of the directory, which is held while a
 //   lookup or a change in it is not answered all entries   never waits: the connection's epoch is

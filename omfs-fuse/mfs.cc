@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
   // request: mounting waits for operations under way in the directory it covers.
   for (const auto& [id, client] : mfs->clients_) {
     const std::string path = fmt::format("{}/{}", mount_point, id.value);
-    auto fs = std::make_shared<NodeFs>(client);
+    auto fs = std::make_shared<NodeFs>(client, config.cache);
     OMFS_ASSIGN_OR_RETURN(
         session, FuseSession::Start(fs, path, fmt::format("omfs:{}", id.value), flags,
                                     [path] { spdlog::info("mount ended path={}", path); }));

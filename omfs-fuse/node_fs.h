@@ -39,13 +39,16 @@ class NodeFs : public FileSystem {
  public:
   // node: whose export is this connection's root directory; null if the root is not an owner's
   // (RootFs).
-  explicit NodeFs(std::shared_ptr<NodeClient> node) : node_(std::move(node)) {}
+  // caches: StartCaching will be called.
+  explicit NodeFs(std::shared_ptr<NodeClient> node, bool caches = false)
+      : node_(std::move(node)), caches_(caches) {}
   ~NodeFs() override;
 
   // From now on the kernel's cache is used, and caps are asked for. Once, after the connection has been made.
   void StartCaching(std::shared_ptr<KernelCache> kernel);
 
-  bool OffersReadDirPlus() const override { return true; }
+  // Without caps the kernel could keep none of the attributes.
+  bool OffersReadDirPlus() const override { return caches_; }
 
   // Names and attributes (node_fs_names.cc).
   void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) override;
@@ -180,6 +183,7 @@ class NodeFs : public FileSystem {
   void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock);
 
   const std::shared_ptr<NodeClient> node_;
+  const bool caches_;
   InodeTable inodes_;
 
   // Held shared from when a fact is found alive until the kernel has it, and alone while facts are declared dead.

@@ -237,12 +237,18 @@ void NodeFs::TakeBack(FuseInode* inode, const Recall& recall) {
 }
 
 void NodeFs::OnNewGeneration() {
+  // On the link's thread, which may not wait: for anything but names the kernel may want an inode
+  // that it is just evicting, and that waits for a read which waits for the link. Attributes go by
+  // time until PrepareForCaps: a session that was lost by its lease has none that are still valid,
+  // and a restarted owner changes nothing before.
   kernel_->ForgetAllEntries();
-  for (const auto& inode : inodes_.All()) kernel_->ForgetAttributes(inode->number);
 }
 
 void NodeFs::PrepareForCaps() {
-  for (const auto& inode : inodes_.All()) ForgetOldPages(inode.get());
+  for (const auto& inode : inodes_.All()) {
+    kernel_->ForgetAttributes(inode->number);
+    ForgetOldPages(inode.get());
+  }
 }
 
 void NodeFs::ForgetOldPages(FuseInode* inode) {

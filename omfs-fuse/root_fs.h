@@ -36,8 +36,6 @@ class RootFs : public NodeFs {
   RootFs(NodeId self, const std::vector<NodeEntry>& nodes,
          std::map<NodeId, std::shared_ptr<NodeClient>> clients, std::shared_ptr<ProcessView> view);
 
-  // Of no use here: nothing of it may be kept.
-  bool OffersReadDirPlus() const override { return false; }
   void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) override;
   void Forget(fuse_ino_t ino, uint64_t count) override;
   void GetAttr(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) override;

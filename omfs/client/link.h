@@ -160,7 +160,6 @@ class Link {
   // Sends a call without arguments for the link itself; false if the connection was lost meanwhile.
   bool SendOwn(uint16_t op);
   absl::Status TryConnect();
-  absl::StatusOr<omfs_hello_rep> Hello(TlsStream& stream, uint64_t session, uint64_t boot);
   void Resume(std::shared_ptr<TlsStream> stream, bool opens_kept);
   void StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep& rep);
   // Opens and caps of before are gone.

@@ -8,7 +8,7 @@
 
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
-#include "omfs/client/hlc.h"
+#include "omfs/client/hello.h"
 #include "omfs/client/link.h"
 #include "omfs/wire/endian.h"
 #include "omfs/wire/request.h"
@@ -145,7 +145,13 @@ absl::Status Link::TryConnect() {
                                            static_cast<int>(options_.connect_timeout.count())));
   SetTimeouts(stream->fd(), options_.connect_timeout, options_.connect_timeout);
   const Clock::time_point sent_at = Clock::now();
-  OMFS_ASSIGN_OR_RETURN(const omfs_hello_rep rep, Hello(*stream, session, boot));
+  OMFS_ASSIGN_OR_RETURN(const omfs_hello_rep rep,
+                        SayHello(*stream, {.client_id = client_id_,
+                                           .boot = boot,
+                                           .session = session,
+                                           .features = 0,
+                                           .slots = options_.slots,
+                                           .own_node = tls_->node()}));
   const milliseconds lease(Le32(rep.lease_ms));
   lease_ns_ = std::chrono::nanoseconds(lease).count();
   grants_caps_ = (Le32(rep.features) & OMFS_FEATURE_CAPS) != 0 && options_.caps;
@@ -169,49 +175,6 @@ absl::Status Link::TryConnect() {
   }
   RenewLease(sent_at);
   return absl::OkStatus();
-}
-
-absl::StatusOr<omfs_hello_rep> Link::Hello(TlsStream& stream, uint64_t session, uint64_t boot) {
-  omfs_hello_req req{};
-  std::copy(client_id_.begin(), client_id_.end(), req.client_id);
-  req.boot = Le64(boot);
-  req.version_min = Le16(OMFS_VERSION_MIN);
-  req.version_max = Le16(OMFS_VERSION);
-  req.slots = Le32(options_.slots);
-  req.node = Le16(tls_->node().value);
-  MetaWriter meta;
-  EncodeRequest(OMFS_OP_HELLO, Credentials(), req, &meta);
-  Header h;
-  h.op = OMFS_OP_HELLO;
-  h.session = session;
-  h.meta_len = meta.size();
-  h.hlc = ClientClock::Get().Now();
-  std::array<std::byte, OMFS_HDR_SIZE> packed;
-  h.Pack(packed);
-  const std::array<iovec, 2> parts = {{
-      {packed.data(), packed.size()},
-      {const_cast<std::byte*>(meta.bytes().data()), meta.size()},
-  }};
-  OMFS_RETURN_IF_ERROR(stream.Write(parts));
-  OMFS_RETURN_IF_ERROR(stream.ReadExact(packed));
-  Header reply;
-  OMFS_RETURN_IF_ERROR(Header::Unpack(packed, &reply));
-  ClientClock::Get().Observe(reply.hlc);
-  if (!reply.reply() || reply.op != OMFS_OP_HELLO || reply.payload_len != 0) {
-    return InvalidArgument("answers HELLO with {}", OpName(reply.op));
-  }
-  if (reply.status != 0)
-    return FailedPrecondition("refuses the session: {}", strerror(reply.status));
-  std::vector<std::byte> bytes(reply.meta_len);
-  OMFS_RETURN_IF_ERROR(stream.ReadExact(bytes));
-  MetaReader in(bytes);
-  omfs_hello_rep rep;
-  OMFS_RETURN_IF_ERROR(in.Pod(&rep));
-  if (Le16(rep.version) != OMFS_VERSION || Le64(rep.session) == 0 || Le32(rep.lease_ms) < 100 ||
-      Le32(rep.slots) < 2 || Le32(rep.slots) > OMFS_MAX_SLOTS || rep.root.len == 0) {
-    return InvalidArgument("sends a HELLO reply that makes no sense");
-  }
-  return rep;
 }
 
 void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {

@@ -9,6 +9,7 @@
 
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
+#include "omfs/client/hello.h"
 #include "omfs/client/hlc.h"
 #include "omfs/wire/endian.h"
 #include "omfs/wire/request.h"
@@ -20,48 +21,6 @@ constexpr std::chrono::milliseconds kRetry{50};
 // Recalls that are worked on at the same time. Each may wait for the kernel; further ones wait for
 // these.
 constexpr size_t kMostWorkers = 64;
-
-absl::Status Greet(TlsStream& stream, const SessionKey& key, uint16_t own_node) {
-  omfs_hello_req req{};
-  std::copy(key.client_id.begin(), key.client_id.end(), req.client_id);
-  req.boot = Le64(key.boot);
-  req.version_min = Le16(OMFS_VERSION_MIN);
-  req.version_max = Le16(OMFS_VERSION);
-  req.features = Le32(OMFS_FEATURE_RECALLS);
-  req.slots = Le32(1);
-  req.node = Le16(own_node);
-  MetaWriter meta;
-  EncodeRequest(OMFS_OP_HELLO, Credentials(), req, &meta);
-  Header h;
-  h.op = OMFS_OP_HELLO;
-  h.session = key.session;
-  h.meta_len = meta.size();
-  h.hlc = ClientClock::Get().Now();
-  std::array<std::byte, OMFS_HDR_SIZE> packed;
-  h.Pack(packed);
-  const std::array<iovec, 2> parts = {{
-      {packed.data(), packed.size()},
-      {const_cast<std::byte*>(meta.bytes().data()), meta.size()},
-  }};
-  OMFS_RETURN_IF_ERROR(stream.Write(parts));
-  OMFS_RETURN_IF_ERROR(stream.ReadExact(packed));
-  Header reply;
-  OMFS_RETURN_IF_ERROR(Header::Unpack(packed, &reply));
-  ClientClock::Get().Observe(reply.hlc);
-  if (!reply.reply() || reply.op != OMFS_OP_HELLO || reply.payload_len != 0) {
-    return InvalidArgument("answers HELLO with {}", OpName(reply.op));
-  }
-  if (reply.status != 0)
-    return FailedPrecondition("refuses: {}", strerror(static_cast<int>(reply.status)));
-  std::vector<std::byte> bytes(reply.meta_len);
-  OMFS_RETURN_IF_ERROR(stream.ReadExact(bytes));
-  omfs_hello_rep rep;
-  OMFS_RETURN_IF_ERROR(MetaReader(bytes).Pod(&rep));
-  if (Le64(rep.session) != key.session || (Le32(rep.features) & OMFS_FEATURE_RECALLS) == 0) {
-    return FailedPrecondition("does not take the connection for the session's recalls");
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<Recall> ReadRecall(TlsStream& stream, uint64_t generation) {
   std::array<std::byte, OMFS_HDR_SIZE> packed;
@@ -149,7 +108,16 @@ absl::Status RecallChannel::Serve(const SessionKey& key) {
                         TlsStream::Connect(link_->tls(), o.address, o.port, o.node,
                                            static_cast<int>(o.connect_timeout.count())));
   std::shared_ptr<TlsStream> stream = std::move(made);
-  OMFS_RETURN_IF_ERROR(Greet(*stream, key, link_->tls()->node().value));
+  OMFS_ASSIGN_OR_RETURN(const omfs_hello_rep rep,
+                        SayHello(*stream, {.client_id = key.client_id,
+                                           .boot = key.boot,
+                                           .session = key.session,
+                                           .features = OMFS_FEATURE_RECALLS,
+                                           .slots = 2,
+                                           .own_node = link_->tls()->node()}));
+  if (Le64(rep.session) != key.session || (Le32(rep.features) & OMFS_FEATURE_RECALLS) == 0) {
+    return FailedPrecondition("does not take the connection for the session's recalls");
+  }
   // No time limit: recalls may not come for days. A dead owner is noticed by the calls' connection,
   // and TCP itself.
   const int on = 1, idle = 5;

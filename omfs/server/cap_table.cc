@@ -27,8 +27,8 @@ CapTable::Verdict CapTable::Claim(Ticket* ticket, SessionId session, std::vector
     ticket->session_ = session;
     if (ticket->claims_ != claims) {
       Withdraw(ticket, &later);
-      const bool early = !expected_.empty() && std::ranges::any_of(claims, [](const CapClaim& c) {
-        return c.changes != 0 && !c.owed;
+      const bool early = !expected_.empty() && std::ranges::any_of(claims, [&](const CapClaim& c) {
+        return c.changes != 0 && !(c.owed && expected_.contains(session));
       });
       if (early) {
         in_grace_.push_back(ticket);
@@ -86,12 +86,16 @@ void CapTable::Stand(Ticket* ticket, std::vector<CapClaim> claims, Later* later)
                         std::ranges::any_of(object.holders, [&](const Holder& h) {
                           return h.session != ticket->session_ && (h.caps & OMFS_CAP_L) != 0;
                         });
+    const Holder* asker = FindHolder(object, ticket->session_);
+    const bool passes =
+        claim.owed && asker != nullptr && Recalled(*asker, OMFS_CAP_F | OMFS_CAP_W);
+    if (claim.owed && !passes) object.owing.push_back(ticket);
     for (Holder& holder : object.holders) {
       const bool own = holder.session == ticket->session_;
       if (own && !shared) continue;
       const auto recalls =
           BringHome(claim.object, holder, own ? OMFS_CAP_L : Conflicts(claim), claim.entry, later);
-      if (!claim.owed) ticket->unanswered_.insert(recalls.begin(), recalls.end());
+      if (!passes) ticket->unanswered_.insert(recalls.begin(), recalls.end());
     }
   }
   for (const uint64_t number : ticket->unanswered_)
@@ -128,7 +132,20 @@ uint64_t CapTable::RecallFrom(const omfs_fh& fh, Holder& holder, uint32_t kind, 
   Client& client = clients_[holder.session];
   client.unsent.push_back(number);
   Transmit(&client, later);
+  if (kind == OMFS_RECALL_DROP && (caps & (OMFS_CAP_F | OMFS_CAP_W)) != 0) {
+    for (Ticket* ticket : objects_.at(fh).owing) {
+      if (ticket->session_ == holder.session) StopWaiting(ticket, later);
+    }
+  }
   return number;
+}
+
+void CapTable::StopWaiting(Ticket* ticket, Later* later) {
+  for (const uint64_t number : ticket->unanswered_) {
+    std::erase(outstanding_.at(number).tickets, ticket);
+  }
+  ticket->unanswered_.clear();
+  if (ticket->resume_) later->run.push_back(std::exchange(ticket->resume_, nullptr));
 }
 
 void CapTable::Transmit(Client* client, Later* later) {
@@ -169,6 +186,7 @@ void CapTable::Withdraw(Ticket* ticket, Later* later) {
     const auto it = objects_.find(claim.object);
     if (it == objects_.end()) continue;
     Object& object = it->second;
+    if (claim.owed) std::erase(object.owing, ticket);
     if (claim.changes & OMFS_CAP_A) --object.changing_a;
     if (claim.changes & OMFS_CAP_F) --object.changing_f;
     if (!claim.entry.empty()) {

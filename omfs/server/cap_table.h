@@ -61,7 +61,8 @@ struct CapClaim {
   omfs_fh object;
   uint32_t changes = 0;     // groups that change: OMFS_CAP_A, L, F
   bool reads_data = false;  // data, size or times are read: delayed writes must be here
-  bool owed = false;        // with changes = F: a write that a recall brings home, see above
+  bool owed = false;        // with changes = F: a write that a recall brings home, see above;
+                            // it passes once the session's F or W is being recalled
   // A name in the directory `object`, claimed alone. With changes = L it is made, removed or comes
   // to mean another object; with 0 it only must not do so meanwhile.
   std::string entry = {};
@@ -203,10 +204,11 @@ class CapTable {
              changing_f = 0;           // claims that stand; _l: those without an entry
     std::vector<std::string> entries;  // claimed
     std::vector<Ticket*> blocked;      // to be resumed at the next release
+    std::vector<Ticket*> owing;  // claims of what is owed that wait all the same: not recalled yet
     std::vector<Ticket*> acquiring;    // want F; also in blocked, or wait for recalls
     bool idle() const {
       return holders.empty() && changing_a + changing_l + changing_f == 0 && entries.empty() &&
-             blocked.empty() && acquiring.empty();
+             blocked.empty() && acquiring.empty() && owing.empty();
     }
   };
   struct Outstanding {
@@ -246,6 +248,8 @@ class CapTable {
   void Wait(Ticket* ticket, std::function<void()> resume);
   void Stand(Ticket* ticket, std::vector<CapClaim> claims, Later* later);
   void Withdraw(Ticket* ticket, Later* later);
+  // It waits for nobody's answers any more.
+  void StopWaiting(Ticket* ticket, Later* later);
   void Answered(uint64_t number, Later* later);
   void Transmit(Client* client, Later* later);
   static void Unblock(Object& object, Later* later);

@@ -142,6 +142,17 @@ TEST_F(CapTableTest, ALoneWriterMayDelayAndReadersBringItHome) {
   EXPECT_TRUE(Claim(&read, kB, {{.object = file_, .reads_data = true}}));
 }
 
+TEST_F(CapTableTest, WhatIsOwedWaitsLikeAnyWriteUntilItIsRecalled) {
+  table_.Grant(kA, file_, OMFS_CAP_F);
+  table_.Grant(kB, file_, OMFS_CAP_F);
+  CapTable::Ticket owed(&table_), other(&table_);
+  EXPECT_FALSE(Claim(&owed, kA, {{.object = file_, .changes = OMFS_CAP_F, .owed = true}}))
+      << "B caches, and nobody takes anything from A";
+  EXPECT_FALSE(Claim(&other, kC, {Writes()}));
+  EXPECT_EQ(resumed_, 1) << "now A is recalled, and its answer may need the write";
+  EXPECT_TRUE(Claim(&owed, kA, {{.object = file_, .changes = OMFS_CAP_F, .owed = true}}));
+}
+
 TEST_F(CapTableTest, NobodyCachesAFileThatIsSharedForWriting) {
   table_.AddOpen(kA, file_, true);
   table_.AddOpen(kB, file_, false);

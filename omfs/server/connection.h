@@ -53,6 +53,9 @@ class Connection {
   std::shared_ptr<Session> session() const;
   void set_session(std::shared_ptr<Session> session);
   // Set by a HELLO with OMFS_FEATURE_RECALLS, before anything else comes.
+  // A request of it is being dealt with by the thread that reads: what may follow has not been read.
+  bool handling() const { return handling_; }
+  void set_handling(bool handling) { handling_ = handling; }
   bool carries_recalls() const { return carries_recalls_; }
   void set_carries_recalls() { carries_recalls_ = true; }
 
@@ -64,6 +67,7 @@ class Connection {
   HybridClock* const clock_;
   const std::chrono::steady_clock::time_point accepted_ = std::chrono::steady_clock::now();
   std::atomic<bool> carries_recalls_{false};
+  std::atomic<bool> handling_{false};
   mutable std::mutex mutex_;
   std::shared_ptr<Session> session_;  // guarded by mutex_
 };

@@ -116,7 +116,10 @@ absl::Status Listener::ReadRequests(const std::shared_ptr<Connection>& connectio
       ThreadIdentity::BecomeDaemon();
       OMFS_RETURN_IF_ERROR(greeting_->Greet(connection, message));
     } else {
-      OMFS_RETURN_IF_ERROR(dispatcher_->Handle(connection, std::move(message)));
+      connection->set_handling(true);
+      const absl::Status handled = dispatcher_->Handle(connection, std::move(message));
+      connection->set_handling(false);
+      OMFS_RETURN_IF_ERROR(handled);
     }
   }
 }

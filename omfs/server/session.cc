@@ -1,5 +1,7 @@
 #include "omfs/server/session.h"
 
+#include <algorithm>
+
 #include "omfs/base/status.h"
 
 namespace omfs {
@@ -99,6 +101,14 @@ void Session::Touch() {
 std::chrono::steady_clock::time_point Session::last_used() const {
   std::lock_guard lock(mutex_);
   return last_used_;
+}
+
+bool Session::being_read() const {
+  std::lock_guard lock(mutex_);
+  return std::ranges::any_of(connections_, [](const auto& weak) {
+    const auto connection = weak.lock();
+    return connection != nullptr && connection->handling();
+  });
 }
 
 void Session::Attach(const std::shared_ptr<Connection>& connection) {

@@ -62,6 +62,8 @@ class Session {
   // Any request renews the lease.
   void Touch();
   std::chrono::steady_clock::time_point last_used() const;
+  // The owner itself keeps the client's next requests waiting: silence is not the client's.
+  bool being_read() const;
 
   void Attach(const std::shared_ptr<Connection>& connection);
   // The connection, attached before, is for recalls; an earlier one is closed.

@@ -130,6 +130,7 @@ void SessionTable::Expire() {
   {
     std::lock_guard lock(mutex_);
     for (const auto& [id, session] : sessions_) {
+      if (session->being_read()) session->Touch();
       if (now - session->last_used() > lease_) expired.push_back(session);
     }
     if (now - started_ > lease_) {
