@@ -35,7 +35,7 @@ class DataServer::Impl {
         caps_([this](const CapRecall& recall) { SendRecall(recall); },
               [this](const omfs_fh& object) { guard_.Idle(object); }),
         guard_(tree_.get(), &caps_),
-        services_{*tree_, locks_, lock_waiters_, caps_, guard_, config_.root_squash,
+        services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, config_.root_squash,
                   [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); }},
         sessions_(store_.get(), std::chrono::milliseconds(config_.lease_ms),
                   [this](Session& s) { OnSessionEnd(s); }),
@@ -144,6 +144,7 @@ class DataServer::Impl {
   LockTable locks_;
   CapTable caps_;
   NativeGuard guard_;
+  ContentsLock contents_;
   Services services_;
   SessionTable sessions_;
   WorkerPool workers_;

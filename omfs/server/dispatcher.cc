@@ -192,6 +192,7 @@ void Dispatcher::Run(const OperationRef& op) {
   op->Restart();
   if (op->intent()) {
     if (auto concluded = ConcludeIntent(*op, *op->intent())) return Conclude(op, std::move(*concluded));
+    op->StopActing();
   }
   OpResult result = EntryOf(op->header().op).run(*op);
   // What failed for want of space has done nothing, and there may be some that only this server

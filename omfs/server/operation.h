@@ -15,6 +15,7 @@
 #include "omfs/base/status.h"
 #include "omfs/server/buffer.h"
 #include "omfs/server/cap_table.h"
+#include "omfs/server/contents_lock.h"
 #include "omfs/server/export.h"
 #include "omfs/server/open_table.h"
 #include "omfs/store/store.h"
@@ -37,6 +38,7 @@ struct Services {
   LockWaiters& lock_waiters;
   CapTable& caps;
   NativeGuard& guard;
+  ContentsLock& contents;
   bool root_squash;
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
@@ -94,8 +96,10 @@ class Operation : public std::enable_shared_from_this<Operation> {
 
   // Takes on the caller's identity (after root squash) for what follows on this thread. Everything
   // a client's handles stand for is resolved before, as that may need the daemon's.
-  // creds: live as long as what is done in their name; granting caps comes back to them.
+  // creds: live until StopActing or the next run; granting caps comes back to them.
   Errno ActAs(const Credentials& creds) const;
+  // What follows is not done in anybody's name yet.
+  void StopActing() { acting_as_ = nullptr; }
 
   ErrnoOr<InodeRef> Resolve(const omfs_fh& handle) { return tree().Resolve(handle); }
   // ESTALE: the session has no such open - the owner restarted, or the session's lease passed.
@@ -114,6 +118,10 @@ class Operation : public std::enable_shared_from_this<Operation> {
   bool GrantListed(const Inode& object);
   // For data that a kernel keeps: F as soon as it can be had. False: return Recalling.
   bool AcquireData(const Inode& object);
+  // Puts what it is about to do with the bytes in order with others. nullopt: return WouldBlock.
+  std::optional<ContentsLock::Held> Hold(const omfs_fh& file, ContentsLock::Range range) {
+    return services_.contents.Take(file, range, may_block_);
+  }
   // The dangling intent it repeats (intent.h).
   const std::optional<SlotRecord>& intent() const { return intent_; }
   void set_intent(std::optional<SlotRecord> intent) { intent_ = std::move(intent); }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "omfs/server/ops/ops.h"
 
@@ -11,6 +12,24 @@ namespace omfs::ops {
 namespace {
 
 constexpr uint64_t kMostAtOnce = 64 << 20;
+
+// In the order that all who hold two keep to.
+std::vector<ContentsLock::Held> HoldBoth(Operation& op, const omfs_fh& from, ContentsLock::Range read, const omfs_fh& to,
+                                         ContentsLock::Range change) {
+  std::vector<ContentsLock::Held> held;
+  held.reserve(2);
+  const auto hold = [&](const omfs_fh& file, ContentsLock::Range range) { held.push_back(*op.Hold(file, range)); };
+  if (HandleEqual()(from, to)) {
+    hold(to, ContentsLock::ChangeFrom(0));
+  } else if (ContentsLock::Before(from, to)) {
+    hold(from, read);
+    hold(to, change);
+  } else {
+    hold(to, change);
+    hold(from, read);
+  }
+  return held;
+}
 
 }  // namespace
 
@@ -25,6 +44,8 @@ OpResult CopyRange(Operation& op) {
   auto offset_in = static_cast<off64_t>(Le64(r.fixed.offset_in));
   auto offset_out = static_cast<off64_t>(Le64(r.fixed.offset_out));
   const size_t size = std::min(Le64(r.fixed.len), kMostAtOnce);
+  const auto held = HoldBoth(op, from->inode->handle(), ContentsLock::Read(Le64(r.fixed.offset_in), size), to->inode->handle(),
+                             ContentsLock::Change(Le64(r.fixed.offset_out), size));
   const ssize_t n = copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, size,
                                     Le32(r.fixed.flags));
   const Errno e = n >= 0 ? Errno() : Errno::Last();

@@ -94,14 +94,18 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
   if (nameless != ((flags & O_TMPFILE) == O_TMPFILE)) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
   const std::string name(r.parts[0]);
+  std::optional<omfs_fh> truncated;
   if (!nameless) {
     // Opening what exists changes nothing in the directory; but nobody may remove it meanwhile, or it would be made anew.
     const auto existing = op.tree().HandleOfEntry(*dir, name);
     const bool makes = !existing.ok();
+    if (!makes && (flags & O_TRUNC)) truncated = *existing;
     std::vector<CapClaim> claims = {{.object = dir->handle(), .changes = makes ? OMFS_CAP_L : 0, .entry = name}};
     if (!makes) claims.push_back({.object = *existing, .changes = (flags & O_TRUNC) ? OMFS_CAP_F : 0, .reads_data = true});
     if (!op.Claim(std::move(claims))) return Recalling();
   }
+  std::optional<ContentsLock::Held> held;
+  if (truncated && !(held = op.Hold(*truncated, ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   auto opened = nameless
                     ? OpenNameless(*dir, flags, Le32(r.fixed.mode))
@@ -110,6 +114,7 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
     if (opened.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return opened.error();
   }
+  held.reset();
   OMFS_TRY(InodeRef inode, op.tree().Adopt(opened->fd.get()));
   if (opened->created) op.tree().Changed(*dir);
   if (flags & O_TRUNC) op.tree().Changed(*inode);

@@ -11,6 +11,7 @@ OpResult Fallocate(Operation& op) {
   OMFS_TRY(const OpenRef open, op.FindOpen(r.fixed.open_id));
   OMFS_CLAIM(op, {.object = open->inode->handle(), .changes = OMFS_CAP_F});
   if (!op.may_block()) return WouldBlock();
+  const auto held = op.Hold(open->inode->handle(), ContentsLock::ChangeFrom(0));
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const int rc =
       fallocate(open->fd.get(), static_cast<int>(Le32(r.fixed.mode)),

@@ -14,8 +14,11 @@ OpResult OpenFound(Operation& op, const InodeRef& inode, uint32_t flags, uint32_
                    const Credentials& creds) {
   const bool truncates = (flags & O_TRUNC) != 0;
   OMFS_CLAIM(op, {.object = inode->handle(), .changes = truncates ? OMFS_CAP_F : 0, .reads_data = true});
+  std::optional<ContentsLock::Held> held;
+  if (truncates && !(held = op.Hold(inode->handle(), ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(creds));
   auto fd = OpenInode(op, *inode, flags, creds);
+  held.reset();
   if (!fd.ok()) {
     if (fd.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return fd.error();

@@ -97,7 +97,11 @@ OpResult ReplyWithOpen(Operation& op, InodeRef inode, ScopedFd fd, uint32_t clie
   Buffer first;
   const bool readable = (client_flags & O_ACCMODE) != O_WRONLY;
   const bool wants_data = inline_bytes > 0 && readable && S_ISREG(type);
-  if (wants_data) first = ReadCached(own_fd, std::min<uint32_t>(inline_bytes, OMFS_INLINE_READ));
+  if (wants_data) {
+    const size_t size = std::min<uint32_t>(inline_bytes, OMFS_INLINE_READ);
+    // Nobody waits for these: who wants them reads them.
+    if (op.services().contents.Take(handle, ContentsLock::Read(0, size), false)) first = ReadCached(own_fd, size);
+  }
   const auto attr = op.tree().Attributes(*inode);
   if (!attr.ok()) {
     op.session().opens().Remove(open->id);

@@ -54,6 +54,8 @@ OpResult Read(Operation& op) {
     op.GrantObject(*open->inode);
   }
   Buffer buffer(std::min<size_t>(Le32(r.fixed.len), OMFS_MAX_PAYLOAD));
+  const auto held = op.Hold(handle, ContentsLock::Read(static_cast<uint64_t>(offset), buffer.size()));
+  if (!held) return WouldBlock();
   const bool watched = op.OthersHold(handle, OMFS_CAP_A);
   const timespec before = watched ? AccessTime(open->fd.get()) : timespec{};
   const auto got = ReadFully(open->fd.get(), buffer.data(), buffer.size(), offset, op.may_block());

@@ -81,6 +81,8 @@ OpResult SetAttr(Operation& op) {
   }
   const bool resizes = (Le32(r.fixed.valid) & OMFS_SET_SIZE) != 0;
   OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A | (resizes ? OMFS_CAP_F : 0), .reads_data = true});
+  std::optional<ContentsLock::Held> held;
+  if (resizes && !(held = op.Hold(inode->handle(), ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const Errno done = Set(*inode, open.get(), r.fixed);
   op.tree().Changed(*inode);

@@ -5,6 +5,8 @@
 // tells where the data went only by the description's offset, therefore the open's position is held
 // meanwhile. OMFS_WRITE_OWED: see ../cap_table.h. Writes that must reach the disk go to a worker. A short write is reported as such.
 //
+// The bytes are held meanwhile (contents_lock.h): those of an append are all from the end on.
+//
 // OMFS_WRITE_MAPPED: a store through a shared map is not a write(2): it takes away neither set-id
 // bits nor file capabilities, and what lies behind the end of the file - which another may have
 // truncated meanwhile - is lost. So it is done through a map here, too. The kernel copies
@@ -128,6 +130,18 @@ ErrnoOr<Written> WriteMapped(const Operation& op, OpenFile& open, std::span<cons
   return WriteMapped(rw.get(), open, data, offset);
 }
 
+// nullopt: WouldBlock.
+std::optional<ContentsLock::Held> HoldFromEnd(Operation& op, const OpenFile& open) {
+  for (;;) {
+    struct stat st;
+    const auto end = [&] { return fstat(open.fd.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0; };
+    const uint64_t before = end();
+    auto held = op.Hold(open.inode->handle(), ContentsLock::ChangeFrom(before));
+    if (!held || end() >= before) return held;
+    // Truncated before it was held: the data goes further to the front.
+  }
+}
+
 }  // namespace
 
 OpResult Write(Operation& op) {
@@ -139,10 +153,13 @@ OpResult Write(Operation& op) {
   const bool owed = (flags & OMFS_WRITE_OWED) != 0;
   OMFS_CLAIM(op, {.object = open->inode->handle(), .changes = OMFS_CAP_F, .owed = owed});
   if ((dsync || open->synchronous()) && !op.may_block()) return WouldBlock();
-  OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  const int how = dsync ? RWF_DSYNC : 0;
   const std::span<const std::byte> data = op.payload().span();
   const uint64_t offset = Le64(r.fixed.offset);
+  const auto held = (flags & OMFS_WRITE_APPEND) ? HoldFromEnd(op, *open)
+                                                : op.Hold(open->inode->handle(), ContentsLock::Change(offset, data.size()));
+  if (!held) return WouldBlock();
+  OMFS_TRY_ERRNO(op.ActAs(r.creds));
+  const int how = dsync ? RWF_DSYNC : 0;
   const auto done = (flags & OMFS_WRITE_APPEND)   ? Append(*open, data, how)
                     : (flags & OMFS_WRITE_MAPPED) ? WriteMapped(op, *open, data, offset, r.creds)
                                                   : WriteAt(*open, data, offset, how);
