@@ -20,7 +20,7 @@
 
 namespace omfs {
 
-class FuseInode {
+class FuseInode : public std::enable_shared_from_this<FuseInode> {
  public:
   FuseInode(NodeClient* node, const Fh& fh, const CapStamp& floor, fuse_ino_t number = 0)
       : node(node), fh(fh), number(number != 0 ? number : reinterpret_cast<fuse_ino_t>(this)), cache(floor) {}

@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,8 @@ namespace omfs {
 
 // The handle that hex shows; false: it is none.
 bool FhFromHex(std::string_view hex, Fh* fh);
+
+struct FileHandle;
 
 class NodeFs : public FileSystem {
  public:
@@ -144,8 +147,13 @@ class NodeFs : public FileSystem {
   };
   static bool EntryAt(const DirPage& page, size_t at, DirEntry* out);
   void ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_info* fi, bool plus);
-  // The room it took; 0: there is not enough.
+  // The page after the last entry that was handed out; dir_mu of the handle held.
+  Errno FetchPage(FileHandle* h, bool plus);
+  // As many of the page's entries as there is room for. dir_mu of the handle and publish_ held.
+  ErrnoOr<size_t> TakeEntries(FileHandle* h, bool plus, std::span<char> reply);
+  // The room it took; 0: there is not enough. publish_ held shared until the kernel has the answer.
   size_t AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to, size_t room);
+  static size_t AddPlain(const DirEntry& e, char* to, size_t room);
   // Answers with an entry that a call has brought. dir: null where nothing may be cached.
   void AnswerEntry(FuseRequest& r, const Object& dir, const char* name, const ErrnoOr<Entry>& entry,
                    const CapTerms& terms);

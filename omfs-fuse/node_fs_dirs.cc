@@ -91,7 +91,6 @@ size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, cons
   entry.attr.st_mode = static_cast<mode_t>(e.type << 12);  // DTTOIF
   const size_t need = fuse_add_direntry_plus(nullptr, nullptr, 0, e.name.c_str(), &entry, 0);
   if (need > room) return 0;
-  std::shared_lock publish(publish_);
   // Without a number the kernel takes the name only.
   if (e.object && e.caps && dir->cache.NameAlive(e.name, stamp)) {
     FuseInode* inode = inodes_.Remember(node, e.object->fh);
@@ -105,9 +104,50 @@ size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, cons
   return fuse_add_direntry_plus(nullptr, to, room, e.name.c_str(), &entry, static_cast<off_t>(e.cookie));
 }
 
+size_t NodeFs::AddPlain(const DirEntry& e, char* to, size_t room) {
+  struct stat st {};
+  st.st_ino = e.ino;
+  st.st_mode = static_cast<mode_t>(e.type << 12);  // DTTOIF
+  const size_t need = fuse_add_direntry(nullptr, nullptr, 0, e.name.c_str(), &st, 0);
+  if (need > room) return 0;
+  return fuse_add_direntry(nullptr, to, room, e.name.c_str(), &st, static_cast<off_t>(e.cookie));
+}
+
+Errno NodeFs::FetchPage(FileHandle* h, bool plus) {
+  CapTerms terms = Terms(OMFS_CAP_L);
+  ErrnoOr<DirPage> page = h->node->ReadDir(h->open->opener(), h->open, h->last_cookie,
+                                           plus ? kPlusBytes : kPageBytes, plus, &terms);
+  if (!page.ok()) return page.error();
+  h->page = std::move(*page);
+  h->page_plus = plus;
+  h->page_stamp = terms.object(OMFS_CAP_L) ? terms.stamp : CapStamp();
+  h->page_next = 0;
+  if (h->inode != nullptr) h->inode->cache.ForgetAttributes();  // the time of the last access may have moved
+  return Errno();
+}
+
+ErrnoOr<size_t> NodeFs::TakeEntries(FileHandle* h, bool plus, std::span<char> reply) {
+  size_t fill = 0;
+  while (h->page_next < h->page.entries.size()) {
+    DirEntry e;
+    if (!EntryAt(h->page, h->page_next, &e)) return Errno(EPROTO);
+    // The listing the kernel keeps must be under the cap, or go at the next open.
+    if (h->cached && !h->inode->cache.ListingAlive(h->page_stamp)) h->inode->listing_tainted = true;
+    char* const to = reply.data() + fill;
+    const size_t room = reply.size() - fill;
+    const size_t added = plus ? AddPlus(h->inode, h->node, e, h->page_stamp, to, room) : AddPlain(e, to, room);
+    if (added == 0) break;
+    fill += added;
+    h->page_next = e.next;
+    h->last_cookie = e.cookie;
+  }
+  return fill;
+}
+
+// The handle may be gone as soon as the kernel has the answer: its mutex is let go before.
 void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_info* fi, bool plus) {
   FileHandle* h = FileHandle::Of(fi);
-  std::lock_guard lock(h->dir_mu);
+  std::unique_lock lock(h->dir_mu);
   const auto cookie = static_cast<uint64_t>(offset);
   const bool other_kind = h->page_plus != plus && !h->page.entries.empty();
   if (cookie == 0 || cookie != h->last_cookie || other_kind) {
@@ -115,45 +155,19 @@ void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_in
     h->page_next = 0;
     h->last_cookie = cookie;
   }
-  std::vector<char> reply(size);
-  size_t fill = 0;
-  for (;;) {
-    DirEntry e;
-    if (!EntryAt(h->page, h->page_next, &e)) {
-      if (h->page_next < h->page.entries.size()) return r.Fail(EPROTO);
-      if (h->page.eof || fill > 0) break;
-      CapTerms terms = Terms(OMFS_CAP_L);
-      ErrnoOr<DirPage> page = h->node->ReadDir(h->open->opener(), h->open, h->last_cookie,
-                                               plus ? kPlusBytes : kPageBytes, plus, &terms);
-      if (!page.ok()) return r.Fail(page.error());
-      h->page = std::move(*page);
-      h->page_plus = plus;
-      h->page_stamp = terms.object(OMFS_CAP_L) ? terms.stamp : CapStamp();
-      if (h->inode != nullptr) h->inode->cache.ForgetAttributes();  // the time of the last access may have moved
-      h->page_next = 0;
-      if (h->page.entries.empty()) break;
-      continue;
+  if (h->page_next >= h->page.entries.size() && !h->page.eof) {
+    if (const Errno e = FetchPage(h, plus); !e.ok()) {
+      lock.unlock();
+      return r.Fail(e);
     }
-    // The listing the kernel keeps must be under the cap, or go at the next open.
-    if (h->cached && !h->inode->cache.ListingAlive(h->page_stamp)) h->inode->listing_tainted = true;
-    if (plus) {
-      const size_t added = AddPlus(h->inode, h->node, e, h->page_stamp, reply.data() + fill, size - fill);
-      if (added == 0) break;
-      fill += added;
-    } else {
-      struct stat st {};
-      st.st_ino = e.ino;
-      st.st_mode = static_cast<mode_t>(e.type << 12);  // DTTOIF
-      const size_t need = fuse_add_direntry(nullptr, nullptr, 0, e.name.c_str(), &st, 0);
-      if (fill + need > size) break;
-      fuse_add_direntry(nullptr, reply.data() + fill, size - fill, e.name.c_str(), &st,
-                        static_cast<off_t>(e.cookie));
-      fill += need;
-    }
-    h->page_next = e.next;
-    h->last_cookie = e.cookie;
   }
-  r.Data(reply.data(), fill);
+  std::vector<char> reply(size);
+  // What is found alive here reaches the kernel before a recall can come between.
+  std::shared_lock publish(publish_);
+  const ErrnoOr<size_t> fill = TakeEntries(h, plus, reply);
+  lock.unlock();
+  if (!fill.ok()) return r.Fail(fill.error());
+  r.Data(reply.data(), *fill);
 }
 
 void NodeFs::ReleaseDir(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {

@@ -150,7 +150,9 @@ void NodeFs::Read(FuseRequest& r, fuse_ino_t, size_t size, off_t offset, fuse_fi
     if (!n.ok()) return r.Fail(n.error());
     return r.Data(buffer.data(), *n);
   }
-  const DataGate::ReadScope reading(&h->inode->data_gate);
+  // Once the kernel has its answer, the file may be closed and forgotten.
+  const std::shared_ptr<FuseInode> inode = h->inode->shared_from_this();
+  const DataGate::ReadScope reading(&inode->data_gate);
   KernelHasPages(h->inode);
   CapTerms terms = Terms(OMFS_CAP_F | OMFS_CAP_MUST);
   ErrnoOr<size_t> n = h->node->Read(h->open->opener(), h->open, offset, buffer, &terms);

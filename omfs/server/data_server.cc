@@ -7,6 +7,7 @@
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "omfs/server/identity.h"
+#include "omfs/server/intent.h"
 #include "omfs/server/listener.h"
 #include "omfs/server/lock_table.h"
 #include "omfs/server/native_guard.h"
@@ -36,7 +37,10 @@ class DataServer::Impl {
               [this](const omfs_fh& object) { guard_.Idle(object); }),
         guard_(tree_.get(), &caps_),
         services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, config_.root_squash,
-                  [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); }},
+                  [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); },
+                  [this](const std::shared_ptr<Operation>& op, const std::vector<CapClaim>& claims) {
+                    return dispatcher_.RecordIntent(op, claims);
+                  }},
         sessions_(store_.get(), std::chrono::milliseconds(config_.lease_ms),
                   [this](Session& s) { OnSessionEnd(s); }),
         workers_(kWorkers),
@@ -47,6 +51,7 @@ class DataServer::Impl {
   ~Impl() { Stop(); }
 
   absl::Status Start() {
+    OMFS_RETURN_IF_ERROR(DecideFatesOfIntents());
     OMFS_RETURN_IF_ERROR(sessions_.Load());
     caps_.StartGrace(sessions_.Caching());
     NativeWatch::Options watching;
@@ -86,6 +91,17 @@ class DataServer::Impl {
   uint16_t port() const { return listener_.port(); }
 
  private:
+  // On a thread of its own, as it takes on clients' identities.
+  absl::Status DecideFatesOfIntents() {
+    absl::Status result;
+    std::thread([&] {
+      ThreadIdentity::Enter();
+      OpenTable::Numbers none(store_->epoch());
+      result = DecideFates(services_, store_.get(), &none);
+    }).join();
+    return result;
+  }
+
   void SendRecall(const CapRecall& recall) {
     const std::shared_ptr<Session> session = sessions_.Find(recall.session);
     const std::shared_ptr<Connection> connection = session != nullptr ? session->recalls() : nullptr;

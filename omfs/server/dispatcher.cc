@@ -184,7 +184,6 @@ void Dispatcher::Start(const OperationRef& op, const std::optional<SlotRecord>& 
     return;
   }
   op->set_intent(intent);
-  if (!intent && Durable(op->header()) && !Record(op, false, 0, {})) return;
   Run(op);
 }
 
@@ -235,31 +234,51 @@ void Dispatcher::GiveUp(const OperationRef& op, Errno error) {
   Complete(op, static_cast<uint32_t>(error.value), {});
 }
 
-bool Dispatcher::Record(const OperationRef& op, bool done, uint32_t status,
-                        std::span<const std::byte> meta) {
-  const Header& h = op->header();
+bool Dispatcher::RecordIntent(const OperationRef& op, const std::vector<CapClaim>& claims) {
+  // A replay has its intent in the store.
+  if (!Durable(op->header()) || op->intent()) return true;
   SlotRecord record;
+  record.time_ns = NowNs();
+  record.caps = op->header().caps;
+  record.request.assign(op->meta().begin(), op->meta().end());
+  for (const CapClaim& claim : claims) {
+    if (claim.entry.empty()) continue;
+    const auto dir = op->Resolve(claim.object);
+    const auto named = dir.ok() ? op->tree().HandleOfEntry(**dir, claim.entry) : ErrnoOr<omfs_fh>(dir.error());
+    record.names.push_back(named.ok() ? *named : omfs_fh{});
+  }
+  const absl::Status s = PutRecord(op, std::move(record));
+  if (s.ok()) return true;
+  SPDLOG_ERROR("{}: {} refused", Text(s), OpName(op->header().op));
+  op->ReleaseClaims();
+  const auto connection = op->session().Finish(op->header(), false, 0, 0, {});
+  Header reply = op->header();
+  reply.flags &= OMFS_F_CRC;
+  reply.caps = 0;
+  reply.status = EIO;
+  if (connection != nullptr) connection->Send(reply, {}, {});
+  return false;
+}
+
+// That the reply could not be recorded concerns only what a restarted daemon would know.
+void Dispatcher::RecordReply(const OperationRef& op, uint32_t status, std::span<const std::byte> meta) {
+  SlotRecord record;
+  record.time_ns = NowNs();
+  record.state = SlotRecord::State::kDone;
+  record.status = status;
+  record.meta.assign(meta.begin(), meta.end());
+  const absl::Status s = PutRecord(op, std::move(record));
+  if (!s.ok()) SPDLOG_ERROR("{}: the reply to {} is not recorded", Text(s), OpName(op->header().op));
+}
+
+absl::Status Dispatcher::PutRecord(const OperationRef& op, SlotRecord record) {
+  const Header& h = op->header();
   record.sequence = h.sequence;
   record.op = h.op;
   record.digest = DigestOf(h, op->meta());
-  record.time_ns = NowNs();
-  record.done = done;
-  record.status = status;
-  record.meta.assign(meta.begin(), meta.end());
   // RocksDB may open files of its own on this thread.
   ThreadIdentity::BecomeDaemon();
-  const absl::Status s = store_->PutSlot(op->session().id(), h.slot, record);
-  if (s.ok()) return true;
-  SPDLOG_ERROR("{}: {} refused", Text(s), OpName(h.op));
-  if (!done) {
-    const auto connection = op->session().Finish(h, false, 0, 0, {});
-    Header reply = h;
-    reply.flags = h.flags & OMFS_F_CRC;
-    reply.caps = 0;
-    reply.status = EIO;
-    if (connection != nullptr) connection->Send(reply, {}, {});
-  }
-  return false;
+  return store_->PutSlot(op->session().id(), h.slot, record);
 }
 
 void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& reply) {
@@ -268,8 +287,7 @@ void Dispatcher::Complete(const OperationRef& op, uint32_t status, const Reply& 
   op->ReleaseClaims();
   const bool keep = IsNonIdempotent(h.op);
   const std::vector<std::byte> kept = keep ? MetaToKeep(h, reply) : std::vector<std::byte>();
-  // That the reply could not be recorded concerns only what a restarted daemon would know.
-  if (Durable(h) && !session.ended()) Record(op, true, status, kept);
+  if (Durable(h) && !session.ended()) RecordReply(op, status, kept);
   const auto connection = session.Finish(h, keep, DigestOf(h, op->meta()), status, kept);
   const bool bye = h.op == OMFS_OP_BYE && status == 0;
   if (bye) {

@@ -29,6 +29,8 @@ class Dispatcher {
   void GiveUp(const std::shared_ptr<Operation>& op, Errno error);
   // For Services::resume.
   void Resume(const std::shared_ptr<Operation>& op) { Run(op); }
+  // For Services::record_intent.
+  bool RecordIntent(const std::shared_ptr<Operation>& op, const std::vector<CapClaim>& claims);
 
  private:
   using OperationRef = std::shared_ptr<Operation>;
@@ -40,8 +42,8 @@ class Dispatcher {
   void Conclude(const OperationRef& op, OpResult result);
   void Complete(const OperationRef& op, uint32_t status, const Reply& reply);
   void CloseAsMalformed(const OperationRef& op, const absl::Status& why);
-  // False: the store failed; the request has been answered with EIO.
-  bool Record(const OperationRef& op, bool done, uint32_t status, std::span<const std::byte> meta);
+  void RecordReply(const OperationRef& op, uint32_t status, std::span<const std::byte> meta);
+  absl::Status PutRecord(const OperationRef& op, SlotRecord record);
 
   Services& services_;
   SessionTable* const sessions_;

@@ -218,6 +218,7 @@ bool Export::LetGoOfReplaced() {
 }
 
 ErrnoOr<omfs_fh> Export::HandleOfEntry(const Inode& dir, std::string_view name) const {
+  ThreadIdentity::BecomeDaemon();
   return codec_.Of(dir.fd(), EntryName(name).c_str());
 }
 

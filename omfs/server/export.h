@@ -65,8 +65,8 @@ class Export {
   void Changed(const Inode& inode) { Changed(inode.handle()); }
   void Changed(const omfs_fh& handle);
 
-  // For unlink and rename: the handle of the entry, to be forgotten once the entry is gone. An
-  // error: there is nothing to forget.
+  // The handle of what an entry stands for. An error: nothing. Switches to the daemon's identity: what a name stands for does
+  // not depend on who asks.
   ErrnoOr<omfs_fh> HandleOfEntry(const Inode& dir, std::string_view name) const;
   // A name of the object is gone: counts the change, and stops keeping the object for its own sake.
   void Removed(const omfs_fh& handle);

@@ -7,7 +7,11 @@
 
 #include <algorithm>
 
+#include "omfs/base/log.h"
+#include "omfs/base/status.h"
+#include "omfs/server/identity.h"
 #include "omfs/server/ops/ops.h"
+#include "omfs/server/session.h"
 
 namespace omfs {
 namespace {
@@ -22,11 +26,19 @@ bool Since(const omfs_time& time, const SlotRecord& intent) {
 
 using Conclusion = std::optional<OpResult>;
 
-// The entry of a directory if it exists and was made (made = btime) or linked (ctime) since the
-// intent.
+bool Same(const omfs_fh& a, const omfs_fh& b) { return HandleEqual()(a, b); }
+bool Exists(const omfs_fh& name) { return name.len != 0; }
+
+// What name `index` of the request meant when the intent was written. nullptr: the intent does not say.
+const omfs_fh* Meant(const SlotRecord& intent, size_t index) {
+  return index < intent.names.size() ? &intent.names[index] : nullptr;
+}
+
+// The entry of a directory if the request made it: it was not there, and was made (btime) since.
 template <typename Fixed>
-Conclusion MadeSince(Operation& op, const SlotRecord& intent, const Request<Fixed>& r,
-                     uint32_t want_type) {
+Conclusion MadeSince(Operation& op, const SlotRecord& intent, const Request<Fixed>& r, uint32_t want_type) {
+  const omfs_fh* before = Meant(intent, 0);
+  if (before != nullptr && Exists(*before)) return std::nullopt;
   const auto dir = op.Resolve(r.fixed.dir);
   if (!dir.ok() || !op.ActAs(r.creds).ok()) return std::nullopt;
   const auto found = op.tree().Lookup(**dir, r.parts[0]);
@@ -39,60 +51,108 @@ Conclusion MadeSince(Operation& op, const SlotRecord& intent, const Request<Fixe
   return ReplyWith(*entry);
 }
 
-Conclusion ConcludeMkNod(Operation& op, const SlotRecord& intent) {
+Conclusion DecideMkNod(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_mknod_req>();
   if (!r.ok()) return r.status();
   const uint32_t type = Le32(r->fixed.mode) & S_IFMT;
   return MadeSince(op, intent, *r, type == 0 ? S_IFREG : type);
 }
 
-Conclusion ConcludeSymLink(Operation& op, const SlotRecord& intent) {
+Conclusion DecideSymLink(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_symlink_req>();
   if (!r.ok()) return r.status();
   return MadeSince(op, intent, *r, S_IFLNK);
 }
 
-Conclusion ConcludeCreate(Operation& op, const SlotRecord& intent) {
+// The reply has no open: that is made when the client comes (ops::ReopenCreated).
+Conclusion DecideCreate(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_create_req>();
   if (!r.ok()) return r.status();
-  if (r->parts[0].empty() || !MadeSince(op, intent, *r, S_IFREG)) return std::nullopt;
-  return ops::ReopenCreated(op);
+  if (r->parts[0].empty()) return std::nullopt;
+  const Conclusion made = MadeSince(op, intent, *r, S_IFREG);
+  if (!made) return std::nullopt;
+  omfs_entry_rep entry;
+  memcpy(&entry, std::get<Reply>(*made).meta.data(), sizeof entry);
+  omfs_open_rep rep{};
+  rep.fh = entry.fh;
+  rep.attr = entry.attr;
+  return ReplyWith(rep);
 }
 
-Conclusion ConcludeLink(Operation& op, const SlotRecord& intent) {
+Conclusion DecideLink(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_link_req>();
   if (!r.ok()) return r.status();
+  if (const omfs_fh* before = Meant(intent, 0); before != nullptr && Exists(*before)) return std::nullopt;
   const auto dir = op.Resolve(r->fixed.dir);
   if (!dir.ok() || !op.ActAs(r->creds).ok()) return std::nullopt;
   const auto found = op.tree().Lookup(**dir, r->parts[0]);
-  if (!found.ok() || !HandleEqual()((*found)->handle(), r->fixed.fh)) return std::nullopt;
+  if (!found.ok() || !Same((*found)->handle(), r->fixed.fh)) return std::nullopt;
   const auto entry = op.tree().Entry(**found);
   if (!entry.ok() || !Since(entry->attr.ctime, intent)) return std::nullopt;
   return ReplyWith(*entry);
 }
 
-Conclusion ConcludeUnlink(Operation& op) {
+Conclusion DecideUnlink(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_unlink_req>();
   if (!r.ok()) return r.status();
+  const omfs_fh* before = Meant(intent, 0);
+  if (before == nullptr || !Exists(*before)) return std::nullopt;  // there was nothing to remove
   const auto dir = op.Resolve(r->fixed.dir);
-  if (!dir.ok() || !op.ActAs(r->creds).ok()) return std::nullopt;
-  const auto found = op.tree().Lookup(**dir, r->parts[0]);
-  if (!found.ok() && found.error().value == ENOENT) return Errno();
-  return std::nullopt;
+  if (!dir.ok()) return std::nullopt;
+  const auto now = op.tree().HandleOfEntry(**dir, r->parts[0]);
+  if (now.ok() ? Same(*now, *before) : now.error().value != ENOENT) return std::nullopt;
+  if (op.header().dir_caps() == 0) return Errno();
+  return ReplyWith(omfs_unlink_rep{*before});
 }
 
-Conclusion ConcludeRename(Operation& op) {
+Conclusion DecideRename(Operation& op, const SlotRecord& intent) {
   const auto r = op.Decode<omfs_rename_req>();
   if (!r.ok()) return r.status();
-  // Two exchanges cancel out, and what a whiteout took the place of cannot be seen.
-  if (Le32(r->fixed.flags) & (RENAME_EXCHANGE | RENAME_WHITEOUT)) return Errno(EIO);
-  const auto from = op.Resolve(r->fixed.dir);
+  const omfs_fh* moved = Meant(intent, 0);
+  const omfs_fh* replaced = Meant(intent, 1);
+  if (moved == nullptr || replaced == nullptr || !Exists(*moved)) return std::nullopt;
+  // Two names of one file: nothing happens, and nobody can tell whether it did.
+  if (Same(*moved, *replaced)) return std::nullopt;
   const auto to = op.Resolve(r->fixed.new_dir);
-  if (!from.ok() || !to.ok() || !op.ActAs(r->creds).ok()) return std::nullopt;
-  const auto old_entry = op.tree().Lookup(**from, r->parts[0]);
-  const auto new_entry = op.tree().Lookup(**to, r->parts[1]);
-  if (!old_entry.ok() && old_entry.error().value == ENOENT && new_entry.ok()) return Errno();
-  return std::nullopt;
+  if (!to.ok()) return std::nullopt;
+  const auto now = op.tree().HandleOfEntry(**to, r->parts[1]);
+  if (!now.ok() || !Same(*now, *moved)) return std::nullopt;
+  if (op.header().dir_caps() == 0) return Errno();
+  return ReplyWith(omfs_rename_rep{*moved, *replaced});
+}
+
+// Whether and with what reply the operation happened; nullopt: it did not.
+Conclusion Decide(Operation& op, const SlotRecord& intent) {
+  switch (op.header().op) {
+    case OMFS_OP_MKNOD:
+      return DecideMkNod(op, intent);
+    case OMFS_OP_SYMLINK:
+      return DecideSymLink(op, intent);
+    case OMFS_OP_CREATE:
+      return DecideCreate(op, intent);
+    case OMFS_OP_LINK:
+      return DecideLink(op, intent);
+    case OMFS_OP_UNLINK:
+      return DecideUnlink(op, intent);
+    case OMFS_OP_RENAME:
+      return DecideRename(op, intent);
+    default:
+      return std::nullopt;
+  }
+}
+
+bool IsDecided(uint16_t op) {
+  switch (op) {
+    case OMFS_OP_MKNOD:
+    case OMFS_OP_SYMLINK:
+    case OMFS_OP_CREATE:
+    case OMFS_OP_LINK:
+    case OMFS_OP_UNLINK:
+    case OMFS_OP_RENAME:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // XATTR_CREATE finds the attribute it made itself: as if done, if the value is the same.
@@ -117,19 +177,15 @@ Conclusion ConcludeRemoveXattr(Operation& op) {
 }  // namespace
 
 std::optional<OpResult> ConcludeIntent(Operation& op, const SlotRecord& intent) {
+  if (intent.state == SlotRecord::State::kUndone) return std::nullopt;
   switch (op.header().op) {
-    case OMFS_OP_MKNOD:
-      return ConcludeMkNod(op, intent);
-    case OMFS_OP_SYMLINK:
-      return ConcludeSymLink(op, intent);
-    case OMFS_OP_CREATE:
-      return ConcludeCreate(op, intent);
-    case OMFS_OP_LINK:
-      return ConcludeLink(op, intent);
-    case OMFS_OP_UNLINK:
-      return ConcludeUnlink(op);
-    case OMFS_OP_RENAME:
-      return ConcludeRename(op);
+    case OMFS_OP_CREATE: {
+      // Done; but the open in the reply has gone with the daemon.
+      omfs_open_rep rep;
+      if (intent.state != SlotRecord::State::kDone || intent.meta.size() != sizeof rep) return std::nullopt;
+      memcpy(&rep, intent.meta.data(), sizeof rep);
+      return ops::ReopenCreated(op, rep.fh);
+    }
     case OMFS_OP_SETXATTR:
       return ConcludeSetXattr(op);
     case OMFS_OP_REMOVEXATTR:
@@ -138,6 +194,44 @@ std::optional<OpResult> ConcludeIntent(Operation& op, const SlotRecord& intent) 
       // SETATTR, FLAGS: a second time gives what the first gave.
       return std::nullopt;
   }
+}
+
+absl::Status DecideFates(Services& services, Store* store, OpenTable::Numbers* numbers) {
+  OMFS_ASSIGN_OR_RETURN(const auto clients, store->Clients());
+  for (const ClientRecord& client : clients) {
+    OMFS_ASSIGN_OR_RETURN(const auto slots, store->Slots(client.session));
+    for (const auto& [slot, intent] : slots) {
+      if (intent.state != SlotRecord::State::kIntent || !IsDecided(intent.op)) continue;
+      Header header;
+      header.op = intent.op;
+      header.session = client.session.value;
+      header.slot = slot;
+      header.sequence = intent.sequence;
+      header.caps = intent.caps;
+      // In shared ownership, as operations are; nobody else ever sees it.
+      const auto op = std::make_shared<Operation>(services, std::make_shared<Session>(client, 1, 0, numbers), header,
+                                                  intent.request, Buffer());
+      op->AllowBlocking();
+      const Conclusion happened = Decide(*op, intent);
+      op->StopActing();
+      ThreadIdentity::BecomeDaemon();
+      SlotRecord fate = intent;
+      fate.request.clear();
+      fate.names.clear();
+      fate.state = SlotRecord::State::kUndone;
+      if (happened) {
+        if (const auto* malformed = std::get_if<absl::Status>(&*happened)) {
+          return Internal("store: damaged intent: {}", Text(*malformed));
+        }
+        fate.state = SlotRecord::State::kDone;
+        if (const auto* reply = std::get_if<Reply>(&*happened)) fate.meta = reply->meta;
+      }
+      SPDLOG_INFO("{} under way when omfsd ended: {} node={} session={}", OpName(intent.op),
+                  happened ? "it was done" : "it was not done", client.node.value, client.session.value);
+      OMFS_RETURN_IF_ERROR(store->PutSlot(client.session, slot, fate));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace omfs

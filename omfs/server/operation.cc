@@ -42,7 +42,16 @@ std::function<void()> Operation::Resumption() {
 
 bool Operation::Claim(std::vector<CapClaim> claims) {
   if (!ticket_) ticket_ = std::make_unique<CapTable::Ticket>(&services_.caps);
-  return services_.caps.Claim(ticket_.get(), session_->id(), std::move(claims), Resumption()) == CapTable::Verdict::kGo;
+  if ((header_.flags & OMFS_F_CACHE) == 0) {  // no reply to remember, no intent
+    return services_.caps.Claim(ticket_.get(), session_->id(), std::move(claims), Resumption()) == CapTable::Verdict::kGo;
+  }
+  // Having waited, another thread may have it from here on.
+  if (services_.caps.Claim(ticket_.get(), session_->id(), claims, Resumption()) == CapTable::Verdict::kWait) return false;
+  if (recorded_ == claims) return true;
+  if (!services_.record_intent(shared_from_this(), claims)) return false;
+  recorded_ = std::move(claims);
+  ComeBack();
+  return true;
 }
 
 void Operation::Changed() {

@@ -42,6 +42,9 @@ struct Services {
   bool root_squash;
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
+  // Writes down the intent of an operation that is about to act, its claims standing; switches to the daemon's identity. False:
+  // that failed, and the operation has been answered with that.
+  std::function<bool(const std::shared_ptr<Operation>&, const std::vector<CapClaim>&)> record_intent;
 };
 
 struct Reply {
@@ -107,7 +110,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
 
   // Caps (cap_table.h). What the reply will say of them is collected here; the dispatcher puts it into the header.
   //
-  // False: return Recalling.
+  // When the claims stand the intent is recorded (intent.h). False: return Recalling.
   bool Claim(std::vector<CapClaim> claims);
   // The change is made: others may cache again. Every fact that the client has of what changed is older than this.
   void Changed();
@@ -148,6 +151,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   bool may_block_ = false;
   mutable const Credentials* acting_as_ = nullptr;  // of the run under way
   std::optional<SlotRecord> intent_;
+  std::optional<std::vector<CapClaim>> recorded_;  // the claims under which the intent was written down
   std::unique_ptr<CapTable::Ticket> ticket_;
   uint32_t granted_caps_ = 0;
   uint64_t cap_seq_ = 0;

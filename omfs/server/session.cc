@@ -82,7 +82,8 @@ void Session::Restore(std::span<const std::pair<uint16_t, SlotRecord>> records) 
     slot.digest = record.digest;
     // The reply to a CREATE names an open that is gone: that request is concluded like a dangling
     // intent.
-    const bool still_true = record.done && (record.op != OMFS_OP_CREATE || record.status != 0);
+    const bool done = record.state == SlotRecord::State::kDone;
+    const bool still_true = done && (record.op != OMFS_OP_CREATE || record.status != 0);
     if (still_true) {
       slot.kept = true;
       slot.status = record.status;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "omfs/base/status.h"
+#include "omfs/server/siphash.h"
 #include "omfs/server/testing/server_fixture.h"
 #include "omfs/server/testing/test_pki.h"
 
@@ -333,42 +334,106 @@ TEST_F(ServerTest, AfterARestartRepliesAreKnownAndOpensAreGone) {
   EXPECT_EQ(back.Call(OMFS_OP_GETATTR, r).status(), 0U);
 }
 
-// The daemon dies between the intent and the reply: the store knows only the intent.
-TEST_F(ServerTest, ADanglingIntentIsConcludedFromTheFileSystem) {
+// The daemon dies between the intent and the reply: the store knows only the intent. What is in the file system is up to
+// the test.
+class DanglingIntentTest : public ServerTest {
+ protected:
+  // message: as its client encoded it. name: what the request's name meant when the intent was written (empty handle: nothing).
+  struct Intent {
+    std::vector<std::byte> message;
+    omfs_fh name;
+  };
+
+  // Ends the server, leaves the intents of `client` in its store, and starts the next.
+  void RestartWith(const RawClient& client, const std::vector<Intent>& intents) {
+    StopServer();
+    auto store = *Store::Open(config_.state_dir);
+    for (size_t slot = 0; slot < intents.size(); ++slot) {
+      const Intent& intent = intents[slot];
+      omfs_hdr header;
+      memcpy(&header, intent.message.data(), sizeof header);
+      const auto meta = intent.message.begin() + sizeof header;
+      SlotRecord record;
+      record.sequence = Le32(header.sequence);
+      record.op = Le16(header.op);
+      record.time_ns = began_ns_;
+      record.request.assign(meta, meta + Le32(header.meta_len));
+      record.names = {intent.name};
+      record.caps = Le32(header.caps);
+      record.digest = SipHash(std::array<uint8_t, 16>{}, record.request) + Le32(header.payload_len);
+      ASSERT_TRUE(store->PutSlot(SessionId{client.session}, static_cast<uint16_t>(slot), record).ok());
+    }
+    store.reset();
+    StartServer();
+  }
+  std::unique_ptr<RawClient> ComeBack(const RawClient& client) {
+    auto back = std::make_unique<RawClient>(client_tls_, server_->port(), 1);
+    back->session = client.session;
+    back->sequence = client.sequence;
+    back->Start();
+    return back;
+  }
+  static std::vector<std::byte> Unlink(RawClient& c, const char* name, uint16_t slot) {
+    omfs_unlink_req r{};
+    r.dir = c.root;
+    return c.Encode(OMFS_OP_UNLINK, r, name, {}, {}, slot);
+  }
+  static std::vector<std::byte> CreateAlone(RawClient& c, const char* name, uint16_t slot) {
+    omfs_create_req r{};
+    r.dir = c.root;
+    r.flags = Le32(O_CREAT | O_EXCL | O_RDWR);
+    r.mode = Le32(0400);
+    return c.Encode(OMFS_OP_CREATE, r, name, {}, {}, slot);
+  }
+
+  const uint64_t began_ns_ = std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+};
+
+TEST_F(DanglingIntentTest, WhatHappenedIsNotDoneAgain) {
   auto c = NewClient();
   WriteFile("a", "text");
-  omfs_unlink_req unlink{};
-  unlink.dir = c->root;
-  omfs_create_req create{};
-  create.dir = c->root;
-  create.flags = Le32(O_CREAT | O_EXCL | O_RDWR);
-  create.mode = Le32(0600);
-  const std::vector<std::vector<std::byte>> messages = {
-      c->Encode(OMFS_OP_UNLINK, unlink, "a", {}, {}, 0),
-      c->Encode(OMFS_OP_CREATE, create, "new", {}, {}, 1),
-  };
-  for (const auto& m : messages) ASSERT_EQ(c->Exchange(m).status(), 0U);
-  StopServer();
-  {
-    auto store = *Store::Open(config_.state_dir);
-    auto slots = store->Slots(SessionId{c->session});
-    ASSERT_TRUE(slots.ok());
-    ASSERT_EQ(slots->size(), 2U);
-    for (auto& [slot, record] : *slots) {
-      record.done = false;
-      record.meta.clear();
-      ASSERT_TRUE(store->PutSlot(SessionId{c->session}, slot, record).ok());
-    }
-  }
-  StartServer();
-  RawClient back(client_tls_, server_->port(), 1);
-  back.session = c->session;
-  back.sequence = c->sequence;
-  back.Start();
-  EXPECT_EQ(back.Exchange(messages[0]).status(), 0U);
-  const RawReply created = back.Exchange(messages[1]);
+  const omfs_fh victim = c->Lookup(c->root, "a").fh;
+  const std::vector<Intent> intents = {{Unlink(*c, "a", 0), victim}, {CreateAlone(*c, "new", 1), {}}};
+  for (const auto& i : intents) ASSERT_EQ(c->Exchange(i.message).status(), 0U);
+  RestartWith(*c, intents);
+  // Others change the names again before the client comes back.
+  WriteFile("a", "another");
+  const auto back = ComeBack(*c);
+  EXPECT_EQ(back->Exchange(intents[0].message).status(), 0U);
+  EXPECT_TRUE(Exists("a"));
+  const RawReply created = back->Exchange(intents[1].message);
   ASSERT_EQ(created.status(), 0U);
-  EXPECT_EQ(back.Close(Le64(created.As<omfs_open_rep>().open_id)).status(), 0U);
+  // Open for writing, as it was made, whatever its mode says.
+  const uint64_t open = Le64(created.As<omfs_open_rep>().open_id);
+  EXPECT_EQ(back->Write(open, 0, "x").status(), 0U);
+  EXPECT_EQ(back->Close(open).status(), 0U);
+}
+
+TEST_F(DanglingIntentTest, WhatDidNotHappenIsDoneNow) {
+  auto c = NewClient();
+  WriteFile("a", "text");
+  WriteFile("b", "text");
+  const omfs_fh a = c->Lookup(c->root, "a").fh, b = c->Lookup(c->root, "b").fh;
+  const std::vector<Intent> intents = {{Unlink(*c, "a", 0), a}, {CreateAlone(*c, "b", 1), b}};
+  RestartWith(*c, intents);
+  const auto back = ComeBack(*c);
+  EXPECT_TRUE(Exists("a"));
+  EXPECT_EQ(back->Exchange(intents[0].message).status(), 0U);
+  EXPECT_FALSE(Exists("a"));
+  // It was there when the intent was written: not this request made it.
+  EXPECT_EQ(back->Exchange(intents[1].message).status(), static_cast<uint32_t>(EEXIST));
+}
+
+// The daemon died before the file was made; then another makes it.
+TEST_F(DanglingIntentTest, WhatAnotherMadeLaterIsNotTakenForOnesOwn) {
+  auto c = NewClient();
+  const Intent intent{CreateAlone(*c, "new", 0), {}};
+  ASSERT_EQ(c->Exchange(intent.message).status(), 0U);
+  std::filesystem::remove(export_ + "/new");
+  RestartWith(*c, {intent});
+  WriteFile("new", "another's");
+  const auto back = ComeBack(*c);
+  EXPECT_EQ(back->Exchange(intent.message).status(), static_cast<uint32_t>(EEXIST));
 }
 
 TEST(ServerStart, SaysWhatCannotBeUsed) {

@@ -36,8 +36,9 @@ struct StoredSlot {
   uint32_t sequence;
   uint32_t status;
   uint16_t op;
-  uint8_t done;
-  uint8_t reserved[5];
+  uint8_t state;
+  uint8_t names;  // so many handles follow, then the request's metadata, if it is an intent; else the reply's
+  uint32_t caps;
 };
 static_assert(sizeof(StoredSlot) == 32);
 
@@ -84,9 +85,13 @@ std::string Packed(const SlotRecord& r) {
   s.sequence = Le32(r.sequence);
   s.status = Le32(r.status);
   s.op = Le16(r.op);
-  s.done = r.done;
+  s.state = static_cast<uint8_t>(r.state);
+  s.names = static_cast<uint8_t>(r.names.size());
+  s.caps = Le32(r.caps);
   std::string out(reinterpret_cast<const char*>(&s), sizeof s);
-  out.append(reinterpret_cast<const char*>(r.meta.data()), r.meta.size());
+  out.append(reinterpret_cast<const char*>(r.names.data()), s.names * sizeof(omfs_fh));
+  const auto& rest = r.state == SlotRecord::State::kIntent ? r.request : r.meta;
+  out.append(reinterpret_cast<const char*>(rest.data()), rest.size());
   return out;
 }
 
@@ -113,9 +118,16 @@ absl::StatusOr<SlotRecord> UnpackSlot(const rocksdb::Slice& value) {
   r.sequence = Le32(s.sequence);
   r.status = Le32(s.status);
   r.op = Le16(s.op);
-  r.done = s.done != 0;
-  const auto* meta = reinterpret_cast<const std::byte*>(value.data()) + sizeof s;
-  r.meta.assign(meta, meta + (value.size() - sizeof s));
+  const size_t names_size = s.names * sizeof(omfs_fh);
+  if (s.state > static_cast<uint8_t>(SlotRecord::State::kUndone) || value.size() < sizeof s + names_size) {
+    return Internal("store: damaged slot record");
+  }
+  r.state = static_cast<SlotRecord::State>(s.state);
+  r.caps = Le32(s.caps);
+  r.names.resize(s.names);
+  if (s.names > 0) memcpy(r.names.data(), value.data() + sizeof s, names_size);
+  const auto* rest = reinterpret_cast<const std::byte*>(value.data()) + sizeof s + names_size;
+  (r.state == SlotRecord::State::kIntent ? r.request : r.meta).assign(rest, rest + (value.size() - sizeof s - names_size));
   return r;
 }
 

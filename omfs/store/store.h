@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "omfs/base/ids.h"
+#include "proto/omfs_wire.h"
 
 namespace omfs {
 
@@ -29,15 +30,26 @@ struct ClientRecord {
   bool caching = false;  // it may hold caps: after a restart nothing may change before it is back or its lease has passed
 };
 
-// The last non-idempotent request of a slot.
+// The last non-idempotent request of a slot. A record begins as an intent; its reply, or a restarted daemon that finds out that
+// nothing happened, ends it.
 struct SlotRecord {
+  enum class State : uint8_t {
+    kIntent = 0,  // it may have happened
+    kDone = 1,
+    kUndone = 2,  // the daemon died before it happened
+  };
   uint32_t sequence = 0;
   uint16_t op = 0;
   uint64_t digest = 0;          // of the request: its metadata and the length of its payload
   uint64_t time_ns = 0;         // when the intent was written, ns since 1970 by this node's clock
-  bool done = false;            // false: only the intent is known
+  State state = State::kIntent;
   uint32_t status = 0;          // of the reply
   std::vector<std::byte> meta;  // of the reply
+  // kIntent: the request's metadata, and the handle that each name in it had (of length 0: none) when nobody else could change it
+  // any more.
+  std::vector<std::byte> request;
+  std::vector<omfs_fh> names;
+  uint32_t caps = 0;  // the request's
 };
 
 // Thread-safe.
@@ -64,8 +76,7 @@ class Store {
   // Forgets the client of a session, and the session's slots.
   absl::Status ForgetClient(const ClientRecord& record);
 
-  // Replaces the record of a slot: with done = false before a request runs, with its reply
-  // afterwards.
+  // Replaces the record of a slot: the intent before a request acts, what became of it afterwards.
   absl::Status PutSlot(SessionId session, uint16_t slot, const SlotRecord& record);
   // (slot, record) of all slots of a session that have one, in order.
   absl::StatusOr<std::vector<std::pair<uint16_t, SlotRecord>>> Slots(SessionId session) const;

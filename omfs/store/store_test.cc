@@ -54,7 +54,7 @@ TEST_F(StoreTest, ClientsAndSlotsSurviveAndAreForgottenTogether) {
   intent.op = 24;
   intent.digest = 0xabc;
   SlotRecord reply = intent;
-  reply.done = true;
+  reply.state = SlotRecord::State::kDone;
   reply.meta = {std::byte{1}, std::byte{2}};
   {
     auto s = Open();
@@ -73,9 +73,9 @@ TEST_F(StoreTest, ClientsAndSlotsSurviveAndAreForgottenTogether) {
   const auto slots = *s->Slots(c.session);
   ASSERT_EQ(slots.size(), 2U);
   EXPECT_EQ(slots[0].first, 0);
-  EXPECT_FALSE(slots[0].second.done);
+  EXPECT_EQ(slots[0].second.state, SlotRecord::State::kIntent);
   EXPECT_EQ(slots[1].first, 300);
-  EXPECT_TRUE(slots[1].second.done);
+  EXPECT_EQ(slots[1].second.state, SlotRecord::State::kDone);
   EXPECT_EQ(slots[1].second.meta, reply.meta);
   EXPECT_EQ(slots[1].second.digest, 0xabcU);
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "omfs/server/identity.h"
 #include "omfs/server/ops/opening.h"
 #include "omfs/server/ops/ops.h"
 
@@ -89,7 +90,11 @@ ErrnoOr<Opened> OpenNameless(const Inode& dir, uint32_t flags, uint32_t mode) {
   return Opened{std::move(*fd), false};
 }
 
-OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t flags) {
+}  // namespace
+
+OpResult Create(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_create_req>());
+  const uint32_t flags = Le32(r.fixed.flags);
   const bool nameless = r.parts[0].empty();
   if (nameless != ((flags & O_TMPFILE) == O_TMPFILE)) return Errno(EINVAL);
   OMFS_TRY(const InodeRef dir, op.Resolve(r.fixed.dir));
@@ -124,16 +129,17 @@ OpResult CreateWith(Operation& op, const Request<omfs_create_req>& r, uint32_t f
                        Le32(r.fixed.inline_bytes));
 }
 
-}  // namespace
-
-OpResult Create(Operation& op) {
+OpResult ReopenCreated(Operation& op, const omfs_fh& made) {
   OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_create_req>());
-  return CreateWith(op, r, Le32(r.fixed.flags));
-}
-
-OpResult ReopenCreated(Operation& op) {
-  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_create_req>());
-  return CreateWith(op, r, Le32(r.fixed.flags) & ~static_cast<uint32_t>(O_EXCL));
+  const auto inode = op.Resolve(made);
+  // Its name and with it the file have been removed since: what it would have been to this client cannot be told.
+  if (!inode.ok()) return Errno(EIO);
+  OMFS_CLAIM(op, {.object = made, .reads_data = true});
+  // Whoever made a file has it open as it asked for, whatever the mode says.
+  ThreadIdentity::BecomeDaemon();
+  const uint32_t flags = Le32(r.fixed.flags) & ~static_cast<uint32_t>(O_CREAT | O_EXCL | O_TRUNC);
+  OMFS_TRY(ScopedFd fd, OpenInode(op, **inode, flags & ~static_cast<uint32_t>(O_TMPFILE), r.creds));
+  return ReplyWithOpen(op, *inode, std::move(fd), flags, Le32(r.fixed.inline_bytes));
 }
 
 }  // namespace omfs::ops

@@ -29,9 +29,8 @@ OpResult Rename(Operation& op);
 OpResult Open(Operation& op);
 OpResult LookupOpen(Operation& op);
 OpResult Create(Operation& op);
-// CREATE of a file that this very request has made before a restart: opens it, whatever O_EXCL
-// says.
-OpResult ReopenCreated(Operation& op);
+// CREATE of a file that this very request has made before a restart: opens that file, whatever its name means now.
+OpResult ReopenCreated(Operation& op, const omfs_fh& made);
 OpResult Close(Operation& op);
 OpResult Read(Operation& op);
 OpResult Write(Operation& op);
