@@ -70,8 +70,8 @@ struct omfs_hdr {
 	__le32 sequence;    /* of the slot */
 	__le32 meta_len;
 	__le32 payload_len;
-	__le64 hlc;         /* sender's hybrid logical clock: ns since 1970 in the upper 48 bits' grain,
-			     * logical counter in the low 16 bits */
+	__le64 hlc;         /* ns since 1970: the highest time stamp of a file that the sender has given, shown or
+			     * heard of; the receiver gives none below it (hybrid logical clock) */
 	__le32 crc;
 	__le32 caps;        /* OMFS_CAPS(object, directory): request: wanted; reply: held, and this reply's
 			     * facts may be cached under them */

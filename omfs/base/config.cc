@@ -144,6 +144,14 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          c.cache = v == "yes";
          return v == "yes" || v == "no";
        }},
+      {"clock_offset_ms",
+       [&c](const std::string& v) {
+         uint64_t ms = 0;
+         const bool behind = v.starts_with('-');
+         if (!ParseNumber<uint64_t>(v.substr(behind ? 1 : 0), 0, 24ULL * 3600 * 1000, &ms)) return false;
+         c.clock_offset_ms = behind ? -static_cast<int64_t>(ms) : static_cast<int64_t>(ms);
+         return true;
+       }},
       {"mount", path(&c.mount_point)},
       {"nodes", path(&c.node_map)},
       {"pki", path(&c.pki_dir)},

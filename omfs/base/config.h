@@ -42,6 +42,7 @@ struct Config {
   std::string log_level = "info";             // log_level = ...
   std::string log_file;                       // log_file = FILE, empty = stderr
   uint32_t lease_ms = 12000;                  // lease_ms = 12000
+  int64_t clock_offset_ms = 0;                // clock_offset_ms = 0: its time stamps are by a clock so far ahead; for tests
   bool cache = false;                         // cache = yes|no: /mfs caches what the owners grant caps for
   std::vector<NodeEntry> nodes;               // read from node_map
 

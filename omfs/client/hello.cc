@@ -26,7 +26,7 @@ absl::StatusOr<omfs_hello_rep> SayHello(TlsStream& stream, const HelloWish& wish
   h.op = OMFS_OP_HELLO;
   h.session = wish.session;
   h.meta_len = meta.size();
-  h.hlc = ClientClock::Get().Now();
+  h.hlc = ClientClock::Get().Reading();
   std::array<std::byte, OMFS_HDR_SIZE> packed;
   h.Pack(packed);
   const std::array<iovec, 2> parts = {{

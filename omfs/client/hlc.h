@@ -1,17 +1,15 @@
-// The hybrid logical clock as a client keeps it: every message carries the sender's reading, so
-// that an owner's time stamps are never below what the client has causally seen from another owner.
-// One clock per process: that is what carries causality from one owner to the next. Readings are
-// nanoseconds since 1970 with a counter in the low 16 bits (hdr.hlc in proto/omfs_wire.h).
+// The hybrid logical clock of time stamps (omfs/server/hlc.h) as a client keeps it: the highest reading that any owner's
+// message had goes into every request, so that no owner stamps below what this client has seen of another. One per
+// process: that is what carries causality from one owner to the next. A client stamps nothing, so its own clock does not
+// come into it.
 #pragma once
 
-#include <time.h>
-
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
 namespace omfs {
 
+// Thread-safe.
 class ClientClock {
  public:
   static ClientClock& Get() {
@@ -19,23 +17,11 @@ class ClientClock {
     return clock;
   }
 
-  // A reading above every earlier one and every one observed.
-  uint64_t Now() {
-    timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    const uint64_t wall = (t.tv_sec * 1'000'000'000ull + t.tv_nsec) & ~0xffffull;
-    uint64_t last = last_.load(std::memory_order_relaxed);
-    uint64_t next;
-    do {
-      next = std::max(wall, last + 1);
-    } while (!last_.compare_exchange_weak(last, next, std::memory_order_relaxed));
-    return next;
-  }
+  uint64_t Reading() const { return last_.load(std::memory_order_relaxed); }
 
   void Observe(uint64_t reading) {
     uint64_t last = last_.load(std::memory_order_relaxed);
-    while (last < reading &&
-           !last_.compare_exchange_weak(last, reading, std::memory_order_relaxed)) {
+    while (last < reading && !last_.compare_exchange_weak(last, reading, std::memory_order_relaxed)) {
     }
   }
 

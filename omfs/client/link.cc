@@ -196,7 +196,7 @@ void Link::Send(const std::shared_ptr<TlsStream>& stream, Call& call, uint64_t s
   h.sequence = call.sequence_;
   h.meta_len = call.meta.size();
   h.payload_len = call.payload.size();
-  h.hlc = ClientClock::Get().Now();
+  h.hlc = ClientClock::Get().Reading();
   std::array<std::byte, OMFS_HDR_SIZE> packed;
   h.Pack(packed);
   const std::array<iovec, 3> parts = {{

@@ -49,7 +49,7 @@ void SendAnswer(TlsStream& stream, uint64_t session, uint64_t seq) {
   h.flags = OMFS_F_REPLY | OMFS_F_SERVER;
   h.session = session;
   h.cap_seq = seq;
-  h.hlc = ClientClock::Get().Now();
+  h.hlc = ClientClock::Get().Reading();
   std::array<std::byte, OMFS_HDR_SIZE> packed;
   h.Pack(packed);
   // One that cannot be sent is asked for again when there is a new connection.

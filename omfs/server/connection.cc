@@ -41,7 +41,10 @@ absl::Status Connection::Receive(Message* message) {
     const uint32_t crc = Crc32c(message->payload.span(), Crc32c(message->meta));
     if (crc != h.crc) return InvalidArgument("checksum {:08x} instead of {:08x}", crc, h.crc);
   }
-  clock_->Merge(h.hlc);
+  if (!clock_->Merge(h.hlc) && !clock_complained_) {
+    clock_complained_ = true;
+    SPDLOG_WARN("{}: its clock is more than a day ahead of this node's: time stamps do not follow it", Name());
+  }
   return absl::OkStatus();
 }
 
@@ -51,7 +54,7 @@ void Connection::Send(const Header& header, std::span<const std::byte> meta,
   if ((h.flags & OMFS_F_SERVER) == 0) h.flags |= OMFS_F_REPLY;
   h.meta_len = static_cast<uint32_t>(meta.size());
   h.payload_len = static_cast<uint32_t>(payload.size());
-  h.hlc = clock_->Now();
+  h.hlc = clock_->Seen();
   h.crc = (h.flags & OMFS_F_CRC) ? Crc32c(payload, Crc32c(meta)) : 0;
   std::array<std::byte, OMFS_HDR_SIZE> raw;
   h.Pack(raw);

@@ -65,6 +65,7 @@ class Connection {
   const std::unique_ptr<TlsStream> stream_;
   const std::string address_;
   HybridClock* const clock_;
+  bool clock_complained_ = false;  // the reading thread's
   const std::chrono::steady_clock::time_point accepted_ = std::chrono::steady_clock::now();
   std::atomic<bool> carries_recalls_{false};
   std::atomic<bool> handling_{false};

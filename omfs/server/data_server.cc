@@ -32,11 +32,13 @@ class DataServer::Impl {
       : config_(config),
         store_(std::move(store)),
         tree_(std::move(tree)),
+        clock_(config_.clock_offset_ms * 1'000'000),
         locks_([this](const omfs_fh& object) { lock_waiters_.Wake(object); }),
         caps_([this](const CapRecall& recall) { SendRecall(recall); },
               [this](const omfs_fh& object) { guard_.Idle(object); }),
         guard_(tree_.get(), &caps_),
-        services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, config_.root_squash,
+        stamps_(&clock_, store_.get()),
+        services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, stamps_, config_.root_squash,
                   [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); },
                   [this](const std::shared_ptr<Operation>& op, const std::vector<CapClaim>& claims) {
                     return dispatcher_.RecordIntent(op, claims);
@@ -51,6 +53,8 @@ class DataServer::Impl {
   ~Impl() { Stop(); }
 
   absl::Status Start() {
+    OMFS_RETURN_IF_ERROR(stamps_.Load());
+    tree_->set_stamps(&stamps_);
     OMFS_RETURN_IF_ERROR(DecideFatesOfIntents());
     OMFS_RETURN_IF_ERROR(sessions_.Load());
     caps_.StartGrace(sessions_.Caching());
@@ -161,6 +165,7 @@ class DataServer::Impl {
   CapTable caps_;
   NativeGuard guard_;
   ContentsLock contents_;
+  Stamps stamps_;
   Services services_;
   SessionTable sessions_;
   WorkerPool workers_;

@@ -150,8 +150,12 @@ ErrnoOr<InodeRef> Export::Take(ScopedFd path) {
 
 ErrnoOr<omfs_attr> Export::Attributes(const Inode& inode) const {
   struct statx stx;
+  std::optional<Stamps::Look> look;
+  if (stamps_ != nullptr) look.emplace(stamps_, inode.handle());
   if (statx(inode.fd(), "", AT_EMPTY_PATH, kStatMask, &stx) != 0) return Errno::Last();
-  return ToWire(stx, Change(inode, stx));
+  omfs_attr attr = ToWire(stx, Change(inode, stx));
+  if (stamps_ != nullptr) stamps_->Show(inode.handle(), &attr);
+  return attr;
 }
 
 ErrnoOr<omfs_entry_rep> Export::Entry(const Inode& inode) const {

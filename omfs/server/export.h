@@ -22,6 +22,7 @@
 #include "omfs/base/errno_or.h"
 #include "omfs/server/handle.h"
 #include "omfs/server/inode_cache.h"
+#include "omfs/server/stamps.h"
 
 namespace omfs {
 
@@ -32,6 +33,9 @@ class Export {
   static absl::StatusOr<std::unique_ptr<Export>> Open(const std::string& path,
                                                       const std::array<uint8_t, 16>& secret,
                                                       uint64_t epoch);
+
+  // Before the first request; it outlives all of them.
+  void set_stamps(Stamps* stamps) { stamps_ = stamps; }
 
   const InodeRef& root() const { return root_; }
 
@@ -50,6 +54,7 @@ class Export {
   // The handle of the object that bytes of the kernel's stand for, on the export's file system.
   ErrnoOr<omfs_fh> HandleOf(const file_handle& kernel) const { return codec_.Of(kernel); }
 
+  // Time stamps as Stamps shows them. Waits for a change of the object under way.
   ErrnoOr<omfs_attr> Attributes(const Inode& inode) const;
 
   // What a client gets for a found or made object.
@@ -92,6 +97,7 @@ class Export {
   ScopedFd mount_;  // ordinary descriptor of the clone's root: open_by_handle_at refuses O_PATH
   InodeCache inodes_;
   InodeRef root_;
+  Stamps* stamps_ = nullptr;
 
   std::mutex replaced_mutex_;
   // Of the last seconds: since the last turn of the generations, and since the one before it.

@@ -18,6 +18,7 @@
 #include "omfs/server/contents_lock.h"
 #include "omfs/server/export.h"
 #include "omfs/server/open_table.h"
+#include "omfs/server/stamps.h"
 #include "omfs/store/store.h"
 #include "omfs/wire/endian.h"
 #include "omfs/wire/header.h"
@@ -39,6 +40,7 @@ struct Services {
   CapTable& caps;
   NativeGuard& guard;
   ContentsLock& contents;
+  Stamps& stamps;
   bool root_squash;
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
@@ -124,6 +126,13 @@ class Operation : public std::enable_shared_from_this<Operation> {
   // Puts what it is about to do with the bytes in order with others. nullopt: return WouldBlock.
   std::optional<ContentsLock::Held> Hold(const omfs_fh& file, ContentsLock::Range range) {
     return services_.contents.Take(file, range, may_block_);
+  }
+  // Around the system call that changes these objects, their bytes being held (Hold). Attributes are read after it.
+  Stamps::Change Changing(std::initializer_list<omfs_fh> objects) { return Stamps::Change(&services_.stamps, objects); }
+  // After the system call of a change that holds the stamps of its objects: what of the object's times it has set.
+  void Stamp(Stamps::Change& change, const omfs_fh& object, int fd, uint32_t what) {
+    change.Set(object, fd, what);
+    if (change.Corrects()) ComeBack();
   }
   // The dangling intent it repeats (intent.h).
   const std::optional<SlotRecord>& intent() const { return intent_; }

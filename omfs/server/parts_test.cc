@@ -21,17 +21,30 @@ TEST(SipHash, MatchesTheAuthorsVectors) {
 
 TEST(HybridClock, NeverGoesBackAndFollowsWhatItHasSeen) {
   HybridClock clock;
-  uint64_t last = clock.Now();
+  uint64_t last = clock.Next();
   for (int i = 0; i < 1000; ++i) {
-    const uint64_t now = clock.Now();
+    const uint64_t now = clock.Next();
     EXPECT_GT(now, last);
     last = now;
   }
   const uint64_t hour = 3600ULL * 1'000'000'000U;
-  clock.Merge(last + hour);
-  EXPECT_GT(clock.Now(), last + hour);
-  clock.Merge(1);
-  EXPECT_GT(clock.Now(), last + hour);
+  EXPECT_TRUE(clock.Merge(last + hour));
+  EXPECT_TRUE(clock.Ahead());
+  EXPECT_GT(clock.Next(), last + hour);
+  EXPECT_TRUE(clock.Merge(1));
+  EXPECT_GT(clock.Next(), last + hour);
+}
+
+TEST(HybridClock, DoesNotBelieveEverything) {
+  HybridClock clock;
+  const uint64_t now = clock.Physical();
+  EXPECT_FALSE(clock.Merge(now + 2 * HybridClock::kMostAhead));
+  clock.Shown(now + 1'000'000'000U * 60);  // a file's time in the future, set by somebody
+  EXPECT_LE(clock.Seen(), now);
+  EXPECT_FALSE(clock.Ahead());
+  HybridClock behind(-3600'000'000'000);
+  EXPECT_TRUE(behind.Ahead());
+  EXPECT_LT(behind.Next(), now);
 }
 
 }  // namespace

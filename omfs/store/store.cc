@@ -45,6 +45,12 @@ static_assert(sizeof(StoredSlot) == 32);
 constexpr char kSecretKey[] = "msecret";
 constexpr char kEpochKey[] = "mepoch";
 constexpr char kSessionKey[] = "msession";
+constexpr char kClockKey[] = "mclock";
+constexpr char kFloorPrefix[] = "t";
+
+std::string FloorKey(const omfs_fh& object) {
+  return kFloorPrefix + std::string(reinterpret_cast<const char*>(&object), sizeof object);
+}
 
 std::string ClientKey(std::span<const uint8_t, 16> id) {
   return "c" + std::string(reinterpret_cast<const char*>(id.data()), id.size());
@@ -302,5 +308,31 @@ absl::StatusOr<std::vector<std::pair<uint16_t, SlotRecord>>> Store::Slots(Sessio
   OMFS_RETURN_IF_ERROR(FromRocks(it->status()));
   return out;
 }
+
+absl::StatusOr<bool> Store::PutFloor(const omfs_fh& object, uint64_t ns) {
+  OMFS_ASSIGN_OR_RETURN(const uint64_t before, Floor(object));
+  OMFS_RETURN_IF_ERROR(db_->Put(FloorKey(object), Packed(ns)));
+  return before == 0;
+}
+
+absl::StatusOr<uint64_t> Store::Floor(const omfs_fh& object) const { return db_->GetNumber(FloorKey(object), 0); }
+
+absl::StatusOr<bool> Store::DropFloor(const omfs_fh& object) {
+  OMFS_ASSIGN_OR_RETURN(const uint64_t before, Floor(object));
+  if (before == 0) return false;
+  OMFS_RETURN_IF_ERROR(FromRocks(db_->rocks->Delete(rocksdb::WriteOptions(), FloorKey(object))));
+  return true;
+}
+
+absl::StatusOr<uint64_t> Store::CountFloors() const {
+  uint64_t count = 0;
+  std::unique_ptr<rocksdb::Iterator> it(db_->rocks->NewIterator(rocksdb::ReadOptions()));
+  for (it->Seek(kFloorPrefix); it->Valid() && it->key().starts_with(kFloorPrefix); it->Next()) ++count;
+  OMFS_RETURN_IF_ERROR(FromRocks(it->status()));
+  return count;
+}
+
+absl::Status Store::PutClockBound(uint64_t ns) { return db_->Put(kClockKey, Packed(ns)); }
+absl::StatusOr<uint64_t> Store::ClockBound() const { return db_->GetNumber(kClockKey, 0); }
 
 }  // namespace omfs

@@ -81,6 +81,18 @@ class Store {
   // (slot, record) of all slots of a session that have one, in order.
   absl::StatusOr<std::vector<std::pair<uint16_t, SlotRecord>>> Slots(SessionId session) const;
 
+  // Floors of time stamps (omfs/server/stamps.h), ns since 1970 by the handle of the object; of one object one call at a time.
+  // Whether there was none before.
+  absl::StatusOr<bool> PutFloor(const omfs_fh& object, uint64_t ns);
+  // 0: none.
+  absl::StatusOr<uint64_t> Floor(const omfs_fh& object) const;
+  // Whether there was one.
+  absl::StatusOr<bool> DropFloor(const omfs_fh& object);
+  absl::StatusOr<uint64_t> CountFloors() const;
+  // What the clock must not be below after a restart; 0: nothing known.
+  absl::Status PutClockBound(uint64_t ns);
+  absl::StatusOr<uint64_t> ClockBound() const;
+
  private:
   struct Db;
   explicit Store(std::unique_ptr<Db> db);

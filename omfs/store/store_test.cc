@@ -99,5 +99,27 @@ TEST_F(StoreTest, SaysThatTheDirectoryCannotBeUsed) {
   EXPECT_NE(Text(s.status()).find("/proc/no-such-place"), std::string::npos);
 }
 
+TEST_F(StoreTest, FloorsOfTimeStampsSurviveAndAreCounted) {
+  omfs_fh a{}, b{};
+  a.len = b.len = 1;
+  a.data[0] = 1;
+  b.data[0] = 2;
+  {
+    auto store = *Store::Open(dir_);
+    EXPECT_EQ(*store->Floor(a), 0U);
+    EXPECT_TRUE(*store->PutFloor(a, 100));
+    EXPECT_FALSE(*store->PutFloor(a, 200));
+    EXPECT_TRUE(*store->PutFloor(b, 300));
+    ASSERT_TRUE(store->PutClockBound(12345).ok());
+  }
+  auto store = *Store::Open(dir_);
+  EXPECT_EQ(*store->Floor(a), 200U);
+  EXPECT_EQ(*store->CountFloors(), 2U);
+  EXPECT_EQ(*store->ClockBound(), 12345U);
+  EXPECT_TRUE(*store->DropFloor(a));
+  EXPECT_FALSE(*store->DropFloor(a));
+  EXPECT_EQ(*store->CountFloors(), 1U);
+}
+
 }  // namespace
 }  // namespace omfs

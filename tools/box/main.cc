@@ -158,6 +158,7 @@ int Main(int argc, char** argv) {
     app.add_option("--nodes", args.up.nodes, "number of nodes")->capture_default_str();
     app.add_option("--dir", args.up.dir, "where its files are (default /var/tmp/omfs-box-NAME)");
     app.add_option("--fs", args.up.fs, "client of /mfs: fuse, or none for no /mfs")->capture_default_str();
+    app.add_option("--skew", args.up.skews, "K=SECONDS: node K stamps files by a clock so far ahead, or behind if negative");
     app.add_option("--set", args.up.settings, "a line of every node's omfs.conf, e.g. lease_ms=2000");
   }
   if (on_node) app.add_option("K", args.node, "number of the node")->required();

@@ -80,7 +80,22 @@ absl::StatusOr<Box> Describe(const UpOptions& options) {
   return box;
 }
 
-absl::Status MakeFiles(const Box& box, const std::vector<std::string>& settings) {
+// By node, seconds.
+absl::StatusOr<std::map<int, int>> ParseSkews(const Box& box, const std::vector<std::string>& skews) {
+  std::map<int, int> by_node;
+  for (const std::string& skew : skews) {
+    int node = 0, seconds = 0, used = 0;
+    if (sscanf(skew.c_str(), "%d=%d%n", &node, &seconds, &used) != 2 || static_cast<size_t>(used) != skew.size() ||
+        node < 1 || node > box.nodes || seconds <= -86400 || seconds >= 86400) {
+      return absl::InvalidArgumentError(fmt::format("--skew {}: want K=SECONDS, of a node of the box, less than a day", skew));
+    }
+    by_node[node] = seconds;
+  }
+  return by_node;
+}
+
+absl::Status MakeFiles(const Box& box, const UpOptions& options) {
+  OMFS_ASSIGN_OR_RETURN(const auto skews, ParseSkews(box, options.skews));
   OMFS_RETURN_IF_ERROR(MakeDirectories(box.BinDir(), 0755));
   std::string map = "# NUMBER NAME ADDRESS\n";
   for (int node = 1; node <= box.nodes; ++node) {
@@ -95,7 +110,10 @@ absl::Status MakeFiles(const Box& box, const std::vector<std::string>& settings)
     OMFS_RETURN_IF_ERROR(MakeDirectories(dir + "/export", 0755));
     if (chmod((dir + "/export").c_str(), 01777) != 0) return ErrnoStatus(errno, dir + "/export");
     std::string conf = fmt::format("node = {}\nexport = {}/export\n", node, dir);
-    for (const std::string& setting : settings) conf += setting + "\n";
+    if (const auto skew = skews.find(node); skew != skews.end()) {
+      conf += fmt::format("clock_offset_ms = {}\n", skew->second * 1000LL);
+    }
+    for (const std::string& setting : options.settings) conf += setting + "\n";
     OMFS_RETURN_IF_ERROR(WriteFileAtomically(dir + "/etc/omfs.conf", conf, 0644));
     OMFS_RETURN_IF_ERROR(WriteFileAtomically(dir + "/etc/nodes", map, 0644));
   }
@@ -129,7 +147,7 @@ absl::Status MakeCluster(const Box& box) {
 
 absl::Status Build(Box* box, const UpOptions& options, const std::string& ip, ScopedFd* keep) {
   OMFS_RETURN_IF_ERROR(SaveBox(*box));
-  OMFS_RETURN_IF_ERROR(MakeFiles(*box, options.settings));
+  OMFS_RETURN_IF_ERROR(MakeFiles(*box, options));
   OMFS_RETURN_IF_ERROR(StartHub(box, ip, keep));
   Progress(fmt::format("{} nodes with their network", box->nodes));
   OMFS_RETURN_IF_ERROR(MakeCluster(*box));

@@ -15,6 +15,7 @@ struct UpOptions {
   int nodes = 3;
   std::string dir;  // empty: /var/tmp/omfs-box-NAME
   std::string fs = "fuse";
+  std::vector<std::string> skews;     // "K=SECONDS": the clock that node K stamps files by is so far ahead (or behind, if < 0)
   std::vector<std::string> settings;  // "KEY=VALUE", more lines of every node's omfs.conf
 };
 

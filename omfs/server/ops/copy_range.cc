@@ -46,9 +46,14 @@ OpResult CopyRange(Operation& op) {
   const size_t size = std::min(Le64(r.fixed.len), kMostAtOnce);
   const auto held = HoldBoth(op, from->inode->handle(), ContentsLock::Read(Le64(r.fixed.offset_in), size), to->inode->handle(),
                              ContentsLock::Change(Le64(r.fixed.offset_out), size));
-  const ssize_t n = copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, size,
-                                    Le32(r.fixed.flags));
-  const Errno e = n >= 0 ? Errno() : Errno::Last();
+  ssize_t n = 0;
+  const Errno e = [&] {
+    Stamps::Change change = op.Changing({to->inode->handle()});
+    n = copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, size, Le32(r.fixed.flags));
+    if (n < 0) return Errno::Last();
+    if (n > 0) op.Stamp(change, to->inode->handle(), to->inode->fd(), Stamps::kModify);
+    return Errno();
+  }();
   op.tree().Changed(*to->inode);
   op.Changed();
   OMFS_TRY_ERRNO(e);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "omfs/server/identity.h"
+#include "omfs/server/ops/making.h"
 #include "omfs/server/ops/opening.h"
 #include "omfs/server/ops/ops.h"
 
@@ -25,7 +26,8 @@ constexpr int kTries = 16;
 
 struct Opened {
   ScopedFd fd;
-  bool created;
+  bool created;       // perhaps
+  bool made = false;  // for sure
 };
 
 ErrnoOr<ScopedFd> OpenAt(const Inode& dir, const std::string& name, int flags, uint32_t mode) {
@@ -56,7 +58,7 @@ ErrnoOr<Opened> OpenOrCreate(Operation& op, const Inode& dir, const std::string&
   const int how = OwnerFlags(flags) | O_CREAT | O_NOFOLLOW;
   for (int i = 0; i < kTries; ++i) {
     auto made = OpenAt(dir, name, (how & ~O_TRUNC) | O_EXCL, mode);
-    if (made.ok()) return Opened{std::move(*made), true};
+    if (made.ok()) return Opened{std::move(*made), true, true};
     if (made.error().value != EEXIST || (flags & O_EXCL)) return made.error();
 
     const Errno existing = CheckExisting(op, dir, name);
@@ -112,15 +114,21 @@ OpResult Create(Operation& op) {
   std::optional<ContentsLock::Held> held;
   if (truncated && !(held = op.Hold(*truncated, ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  auto opened = nameless
-                    ? OpenNameless(*dir, flags, Le32(r.fixed.mode))
-                    : OpenOrCreate(op, *dir, name, flags, Le32(r.fixed.mode));
+  auto opened = [&] {
+    if (nameless) return OpenNameless(*dir, flags, Le32(r.fixed.mode));
+    Stamps::Change change = op.Changing({dir->handle(), truncated.value_or(omfs_fh{})});
+    auto done = OpenOrCreate(op, *dir, name, flags, Le32(r.fixed.mode));
+    if (done.ok() && done->made) op.Stamp(change, dir->handle(), dir->fd(), Stamps::kModify);
+    if (done.ok() && !done->made && truncated) op.Stamp(change, *truncated, done->fd.get(), Stamps::kModify);
+    return done;
+  }();
   if (!opened.ok()) {
     if (opened.error().value == EAGAIN && !op.may_block()) return WouldBlock();
     return opened.error();
   }
   held.reset();
   OMFS_TRY(InodeRef inode, op.tree().Adopt(opened->fd.get()));
+  if (opened->made || nameless) StampMade(op, *inode);
   if (opened->created) op.tree().Changed(*dir);
   if (flags & O_TRUNC) op.tree().Changed(*inode);
   op.Changed();

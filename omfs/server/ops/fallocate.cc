@@ -13,10 +13,15 @@ OpResult Fallocate(Operation& op) {
   if (!op.may_block()) return WouldBlock();
   const auto held = op.Hold(open->inode->handle(), ContentsLock::ChangeFrom(0));
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  const int rc =
-      fallocate(open->fd.get(), static_cast<int>(Le32(r.fixed.mode)),
-                static_cast<off_t>(Le64(r.fixed.offset)), static_cast<off_t>(Le64(r.fixed.len)));
-  const Errno e = rc == 0 ? Errno() : Errno::Last();
+  const Errno e = [&] {
+    Stamps::Change change = op.Changing({open->inode->handle()});
+    if (fallocate(open->fd.get(), static_cast<int>(Le32(r.fixed.mode)), static_cast<off_t>(Le64(r.fixed.offset)),
+                  static_cast<off_t>(Le64(r.fixed.len))) != 0) {
+      return Errno::Last();
+    }
+    op.Stamp(change, open->inode->handle(), open->inode->fd(), Stamps::kModify);
+    return Errno();
+  }();
   op.tree().Changed(*open->inode);
   op.Changed();
   return e;

@@ -26,7 +26,11 @@ OpResult Flags(Operation& op) {
   if (Le32(r.fixed.set) != 0) {
     OMFS_TRY_ERRNO(op.ActAs(r.creds));
     flags = static_cast<int>(Le32(r.fixed.flags));
-    if (ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) != 0) return Errno::Last();
+    {
+      Stamps::Change change = op.Changing({inode->handle()});
+      if (ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) != 0) return Errno::Last();
+      op.Stamp(change, inode->handle(), inode->fd(), Stamps::kChange);
+    }
     op.tree().Changed(*inode);
     op.Changed();
   }

@@ -18,9 +18,12 @@ OpResult Link(Operation& op) {
   OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name},
              {.object = inode->handle(), .changes = OMFS_CAP_L, .reads_data = true});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  if (linkat(AT_FDCWD, FdPath(inode->fd()).c_str(), dir->fd(), name.c_str(), AT_SYMLINK_FOLLOW) !=
-      0) {
-    return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({dir->handle(), inode->handle()});
+    const int rc = linkat(AT_FDCWD, FdPath(inode->fd()).c_str(), dir->fd(), name.c_str(), AT_SYMLINK_FOLLOW);
+    if (rc != 0) return Errno::Last();
+    op.Stamp(change, dir->handle(), dir->fd(), Stamps::kModify);
+    op.Stamp(change, inode->handle(), inode->fd(), Stamps::kChange);
   }
   op.tree().Changed(*dir);
   op.tree().Changed(*inode);

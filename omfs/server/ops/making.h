@@ -9,4 +9,7 @@ namespace omfs::ops {
 // mode: with its type.
 OpResult ReplyWithMade(Operation& op, const Inode& dir, const std::string& name, uint32_t mode);
 
+// The times of what has just been made.
+void StampMade(Operation& op, const Inode& made);
+
 }  // namespace omfs::ops

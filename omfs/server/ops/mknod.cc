@@ -18,9 +18,13 @@ OpResult MkNod(Operation& op) {
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const uint32_t mode = Le32(r.fixed.mode);
   const dev_t device = makedev(Le32(r.fixed.rdev_major), Le32(r.fixed.rdev_minor));
-  const int rc = S_ISDIR(mode) ? mkdirat(dir->fd(), name.c_str(), mode & 07777)
-                               : mknodat(dir->fd(), name.c_str(), mode, device);
-  if (rc != 0) return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({dir->handle()});
+    const int rc = S_ISDIR(mode) ? mkdirat(dir->fd(), name.c_str(), mode & 07777)
+                                 : mknodat(dir->fd(), name.c_str(), mode, device);
+    if (rc != 0) return Errno::Last();
+    op.Stamp(change, dir->handle(), dir->fd(), Stamps::kModify);
+  }
   return ReplyWithMade(op, *dir, name, mode);
 }
 

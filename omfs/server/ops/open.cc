@@ -17,7 +17,13 @@ OpResult OpenFound(Operation& op, const InodeRef& inode, uint32_t flags, uint32_
   std::optional<ContentsLock::Held> held;
   if (truncates && !(held = op.Hold(inode->handle(), ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(creds));
-  auto fd = OpenInode(op, *inode, flags, creds);
+  auto fd = [&]() -> ErrnoOr<ScopedFd> {
+    if (!truncates) return OpenInode(op, *inode, flags, creds);
+    Stamps::Change change = op.Changing({inode->handle()});
+    auto opened = OpenInode(op, *inode, flags, creds);
+    if (opened.ok()) op.Stamp(change, inode->handle(), inode->fd(), Stamps::kModify);
+    return opened;
+  }();
   held.reset();
   if (!fd.ok()) {
     if (fd.error().value == EAGAIN && !op.may_block()) return WouldBlock();

@@ -22,8 +22,19 @@ OpResult Rename(Operation& op) {
   if (replaced.ok()) claims.push_back({.object = *replaced, .changes = OMFS_CAP_L});
   if (!op.Claim(std::move(claims))) return Recalling();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  if (renameat2(from->fd(), name.c_str(), to->fd(), new_name.c_str(), Le32(r.fixed.flags)) != 0) {
-    return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({from->handle(), to->handle(), moved.ok() ? *moved : omfs_fh{},
+                                         replaced.ok() ? *replaced : omfs_fh{}});
+    if (renameat2(from->fd(), name.c_str(), to->fd(), new_name.c_str(), Le32(r.fixed.flags)) != 0) {
+      return Errno::Last();
+    }
+    const bool same = moved.ok() && replaced.ok() && HandleEqual()(*moved, *replaced);  // two names of one file: nothing happens
+    if (!same) {
+      op.Stamp(change, from->handle(), from->fd(), Stamps::kModify);
+      op.Stamp(change, to->handle(), to->fd(), Stamps::kModify);
+      if (moved.ok()) op.Stamp(change, *moved, -1, Stamps::kChange);
+      if (replaced.ok()) op.Stamp(change, *replaced, -1, Stamps::kChange);
+    }
   }
   op.tree().Changed(*from);
   op.tree().Changed(*to);

@@ -66,6 +66,16 @@ Errno Set(const Inode& inode, const OpenFile* open, const omfs_setattr_req& r) {
   return Errno();
 }
 
+// The times that the kernel stamps.
+uint32_t Stamped(uint32_t valid) {
+  uint32_t what = Stamps::kChange;
+  if (valid & OMFS_SET_ATIME_NOW) what |= Stamps::kAccess;
+  // Those that are set come last.
+  const bool set = (valid & OMFS_SET_MTIME) != 0 && (valid & OMFS_SET_MTIME_NOW) == 0;
+  if ((valid & (OMFS_SET_SIZE | OMFS_SET_MTIME_NOW)) && !set) what |= Stamps::kModify;
+  return what;
+}
+
 }  // namespace
 
 OpResult SetAttr(Operation& op) {
@@ -84,7 +94,12 @@ OpResult SetAttr(Operation& op) {
   std::optional<ContentsLock::Held> held;
   if (resizes && !(held = op.Hold(inode->handle(), ContentsLock::ChangeFrom(0)))) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  const Errno done = Set(*inode, open.get(), r.fixed);
+  const Errno done = [&] {
+    Stamps::Change change = op.Changing({inode->handle()});
+    const Errno set = Set(*inode, open.get(), r.fixed);
+    if (set.ok()) op.Stamp(change, inode->handle(), inode->fd(), Stamped(Le32(r.fixed.valid)));
+    return set;
+  }();
   op.tree().Changed(*inode);
   op.Changed();
   OMFS_TRY_ERRNO(done);

@@ -13,7 +13,11 @@ OpResult SymLink(Operation& op) {
   const std::string name(r.parts[0]), target(r.parts[1]);
   OMFS_CLAIM(op, {.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({dir->handle()});
+    if (symlinkat(target.c_str(), dir->fd(), name.c_str()) != 0) return Errno::Last();
+    op.Stamp(change, dir->handle(), dir->fd(), Stamps::kModify);
+  }
   return ReplyWithMade(op, *dir, name, S_IFLNK | 0777);
 }
 

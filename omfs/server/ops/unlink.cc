@@ -19,7 +19,12 @@ OpResult Unlink(Operation& op) {
   if (victim.ok()) claims.push_back({.object = *victim, .changes = OMFS_CAP_L});
   if (!op.Claim(std::move(claims))) return Recalling();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
-  if (unlinkat(dir->fd(), name.c_str(), static_cast<int>(flags)) != 0) return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({dir->handle(), victim.ok() ? *victim : omfs_fh{}});
+    if (unlinkat(dir->fd(), name.c_str(), static_cast<int>(flags)) != 0) return Errno::Last();
+    op.Stamp(change, dir->handle(), dir->fd(), Stamps::kModify);
+    if (victim.ok()) op.Stamp(change, *victim, -1, Stamps::kChange);
+  }
   op.tree().Changed(*dir);
   if (victim.ok()) op.tree().Removed(*victim);
   op.Changed();

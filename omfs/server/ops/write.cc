@@ -160,9 +160,14 @@ OpResult Write(Operation& op) {
   if (!held) return WouldBlock();
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const int how = dsync ? RWF_DSYNC : 0;
-  const auto done = (flags & OMFS_WRITE_APPEND)   ? Append(*open, data, how)
-                    : (flags & OMFS_WRITE_MAPPED) ? WriteMapped(op, *open, data, offset, r.creds)
-                                                  : WriteAt(*open, data, offset, how);
+  const auto done = [&] {
+    Stamps::Change change = op.Changing({open->inode->handle()});
+    const auto written = (flags & OMFS_WRITE_APPEND)   ? Append(*open, data, how)
+                         : (flags & OMFS_WRITE_MAPPED) ? WriteMapped(op, *open, data, offset, r.creds)
+                                                       : WriteAt(*open, data, offset, how);
+    if (written.ok() && written->size > 0) op.Stamp(change, open->inode->handle(), open->inode->fd(), Stamps::kModify);
+    return written;
+  }();
   op.tree().Changed(*open->inode);
   op.Changed();
   if (!done.ok()) return done.error();

@@ -92,9 +92,13 @@ OpResult SetXattr(Operation& op) {
   OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
-  if (setxattr(FdPath(inode->fd()).c_str(), name.c_str(), op.payload().data(), op.payload().size(),
-               static_cast<int>(Le32(r.fixed.flags))) != 0) {
-    return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({inode->handle()});
+    if (setxattr(FdPath(inode->fd()).c_str(), name.c_str(), op.payload().data(), op.payload().size(),
+                 static_cast<int>(Le32(r.fixed.flags))) != 0) {
+      return Errno::Last();
+    }
+    op.Stamp(change, inode->handle(), inode->fd(), Stamps::kChange);
   }
   op.tree().Changed(*inode);
   op.Changed();
@@ -107,7 +111,11 @@ OpResult RemoveXattr(Operation& op) {
   OMFS_CLAIM(op, {.object = inode->handle(), .changes = OMFS_CAP_A});
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   const std::string name(r.parts[0]);
-  if (removexattr(FdPath(inode->fd()).c_str(), name.c_str()) != 0) return Errno::Last();
+  {
+    Stamps::Change change = op.Changing({inode->handle()});
+    if (removexattr(FdPath(inode->fd()).c_str(), name.c_str()) != 0) return Errno::Last();
+    op.Stamp(change, inode->handle(), inode->fd(), Stamps::kChange);
+  }
   op.tree().Changed(*inode);
   op.Changed();
   return Errno();

@@ -69,6 +69,7 @@ std::vector<std::byte> RawClient::Frame(uint16_t op, std::span<const std::byte> 
   h.meta_len = static_cast<uint32_t>(meta.size());
   h.payload_len = static_cast<uint32_t>(payload.size());
   std::vector<std::byte> out(OMFS_HDR_SIZE);
+  h.hlc = hlc;
   h.Pack(PackedHeader(out.data(), OMFS_HDR_SIZE));
   out.insert(out.end(), meta.begin(), meta.end());
   const auto* p = reinterpret_cast<const std::byte*>(payload.data());

@@ -85,6 +85,7 @@ class RawClient {
   bool resumed = false;
   uint32_t flags = OMFS_F_CACHE;  // of requests
   std::array<uint32_t, OMFS_MAX_SLOTS> sequence{};
+  uint64_t hlc = 0;  // that requests carry
   uint16_t node;  // that HELLO claims
 
  private:
