@@ -27,6 +27,7 @@ namespace omfs {
 class LockTable;
 class LockWaiters;
 class NativeGuard;
+class Orphans;
 class Operation;
 class Session;
 
@@ -37,7 +38,9 @@ struct Services {
   LockWaiters& lock_waiters;
   CapTable& caps;
   NativeGuard& guard;
+  Orphans& orphans;
   bool root_squash;
+  uint64_t epoch;  // of the server
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
 };
