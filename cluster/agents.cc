@@ -15,18 +15,6 @@ namespace {
 constexpr auto kRememberFor = std::chrono::minutes(5);
 constexpr auto kKeeperStart = std::chrono::seconds(15);
 
-// An agent's program: beside omfsd's own, or where packages put it.
-absl::StatusOr<std::string> FindProgram(const std::string& name) {
-  char self[4096];
-  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (n < 0) return ErrnoStatus(errno, "/proc/self/exe");
-  const std::string dir = DirectoryOf(std::string(self, n));
-  for (const std::string& path : {dir + "/" + name, dir + "/../libexec/omfs/" + name}) {
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return absl::NotFoundError(fmt::format("no program {} in {} or {}/../libexec/omfs", name, dir, dir));
-}
-
 absl::StatusOr<std::string> RandomToken() {
   unsigned char bytes[16];
   if (RAND_bytes(bytes, sizeof bytes) != 1) return Internal("no random numbers");

@@ -82,7 +82,9 @@ class Daemon::Impl {
         control_, ControlServer::Start(config_, [this](const control::ReceiveRequest& request) {
           return migrator_->Receive(request);
         }));
-    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_));
+    const auto fdkeeper = FindProgram("omfs-fdkeeper");
+    if (!fdkeeper.ok()) spdlog::error("no fd-keeper, files without a name will not outlive omfsd: {}", Text(fdkeeper.status()));
+    OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_, fdkeeper.value_or("")));
     client_->StartPings();
     if (KernelClientPresent()) kernel_ = std::make_unique<KernelClient>(tls_, config_.node, OtherNodes());
     local_ = LocalServer::Start(std::move(socket), socket_path,
@@ -166,6 +168,8 @@ class Daemon::Impl {
     const ServerStats stats = data_->stats();
     status->set_sessions(stats.sessions);
     status->set_opens(stats.opens);
+    status->set_nameless(stats.nameless);
+    status->set_fd_keeper(stats.keeper_runs);
   }
 
   const Config config_;

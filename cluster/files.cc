@@ -74,4 +74,15 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+absl::StatusOr<std::string> FindProgram(const std::string& name) {
+  char self[4096];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n < 0) return ErrnoStatus(errno, "/proc/self/exe");
+  const std::string dir = DirectoryOf(std::string(self, n));
+  for (const std::string& path : {dir + "/" + name, dir + "/../libexec/omfs/" + name}) {
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return absl::NotFoundError(fmt::format("no program {} in {} or {}/../libexec/omfs", name, dir, dir));
+}
+
 }  // namespace omfs

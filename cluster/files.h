@@ -21,6 +21,9 @@ absl::Status MakeDirectories(const std::string& path, mode_t mode);
 
 bool FileExists(const std::string& path);
 
+// The path of one of oMFS's own programs that users do not start: beside this one's, or where packages put it.
+absl::StatusOr<std::string> FindProgram(const std::string& name);
+
 // The directory part of a path: "/a/b" -> "/a", "b" -> ".".
 std::string DirectoryOf(const std::string& path);
 

@@ -48,7 +48,7 @@ void NodeFs::OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   handle->inode = object->inode;
   const bool later = MayOpenLater(*object, O_RDONLY | O_DIRECTORY);
   if (later) {
-    handle->open = NodeClient::OpenLater(r.caller(), object->fh, O_RDONLY | O_DIRECTORY);
+    handle->open = object->node->OpenLater(r.caller(), object->fh, O_RDONLY | O_DIRECTORY);
     handle->cached = true;
   } else {
     CapTerms terms = Terms(kAttributeCaps);

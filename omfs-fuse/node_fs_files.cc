@@ -58,7 +58,7 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   // writing, go past them.
   const bool reads_only = (fi->flags & (O_ACCMODE | O_DIRECT | O_TRUNC)) == O_RDONLY;
   if (MayOpenLater(*object, fi->flags)) {
-    fi->fh = NewHandle(object->node, object->inode, NodeClient::OpenLater(r.caller(), object->fh, fi->flags));
+    fi->fh = NewHandle(object->node, object->inode, object->node->OpenLater(r.caller(), object->fh, fi->flags));
     FileHandle::Of(fi)->cached = true;
     fi->keep_cache = 1;
     // A recall that came before the open stood here has not told the owner of it.

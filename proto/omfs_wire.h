@@ -147,6 +147,7 @@ enum omfs_op {
 	OMFS_OP_FLAGS = 63,     /* FS_IOC_GETFLAGS / FS_IOC_SETFLAGS */
 	OMFS_OP_RECALL = 70,    /* owner to client, see "Caps" */
 	OMFS_OP_RELEASE = 71,   /* client gives caps back unasked */
+	OMFS_OP_RECLAIMED = 72, /* client has made its opens again after a restart of the owner */
 };
 
 /*
@@ -189,7 +190,7 @@ struct omfs_attr {
 	__le64 change;      /* owner's change counter of the inode; equal means unchanged */
 } __attribute__((__packed__));
 
-/* First in every request's metadata but HELLO, PING, BYE, CANCEL, RECALL and RELEASE. */
+/* First in every request's metadata but HELLO, PING, BYE, CANCEL, RECALL, RELEASE and RECLAIMED. */
 struct omfs_creds {
 	__le32 uid;         /* fsuid of the caller */
 	__le32 gid;         /* fsgid */
@@ -212,6 +213,7 @@ struct omfs_hello_req {
 #define OMFS_FEATURE_CRC 0x1U
 #define OMFS_FEATURE_RECALLS 0x2U /* this connection carries the owner's recalls */
 #define OMFS_FEATURE_CAPS 0x4U    /* reply: the owner grants caps and knows RELEASE */
+#define OMFS_FEATURE_RECLAIM 0x8U /* reply: the owner waits for RECLAIMED, see there */
 
 struct omfs_hello_rep {
 	__le64 session;
@@ -428,6 +430,14 @@ struct omfs_release {
 	struct omfs_fh fh;
 	__le64 seq;
 } __attribute__((__packed__));
+
+/*
+ * A restarted owner (another epoch in the HELLO reply) has forgotten the opens, but still has what has no name
+ * any more and was open: OPEN by handle finds it.  It keeps such objects until every client that it remembers
+ * has said RECLAIMED, or for some time; a client that knows the operation says it after every HELLO that made a
+ * session or brought another epoch, once it has made its opens again.  ESTALE: the epoch is not the owner's.
+ */
+struct omfs_reclaimed_req { __le64 epoch; } __attribute__((__packed__));
 
 /*
  * The reply to UNLINK and RENAME, if the request wanted caps on a directory: the object that lost the name

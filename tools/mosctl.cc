@@ -106,13 +106,15 @@ absl::Status Status(const Arguments& args) {
     printf("%s\n", Dump({{"node", status.node()}, {"export", status.export_path()},
                          {"native_changes", status.native_changes()},
                          {"sessions", status.sessions()}, {"opens", status.opens()},
+                         {"nameless", status.nameless()}, {"fd_keeper", status.fd_keeper()},
                          {"nodes", NodesJson(status)}}).c_str());
     return absl::OkStatus();
   }
-  printf("node            %u\nexport          %s\nnative changes  %s\nsessions        %llu\nopens           %llu\n\n",
+  printf("node            %u\nexport          %s\nnative changes  %s\nsessions        %llu\nopens           %llu\nnameless files  %llu (%s)\n\n",
          status.node(), status.export_path().c_str(), status.native_changes().c_str(),
          static_cast<unsigned long long>(status.sessions()),
-         static_cast<unsigned long long>(status.opens()));
+         static_cast<unsigned long long>(status.opens()), static_cast<unsigned long long>(status.nameless()),
+         status.fd_keeper() ? "kept by omfs-fdkeeper" : "lost with omfsd: no fd-keeper runs");
   PrintNodes(status);
   return absl::OkStatus();
 }

@@ -308,6 +308,61 @@ TEST_F(ClientTest, AWaitingLockIsGrantedWhenTheHolderUnlocks) {
   waiter.join();
 }
 
+// Makes an open's use unnecessary: the owner itself says when the client has made its opens again.
+TEST_F(ClientTest, OpensAreMadeAgainUnaskedAfterTheOwnersRestart) {
+  auto c = NewClient();
+  std::vector<RemoteOpenRef> opens;
+  for (int i = 0; i < 20; ++i) {
+    auto made = c->Create(kRoot, RootOf(*c), "f" + std::to_string(i), O_RDWR, 0600);
+    ASSERT_TRUE(made.ok());
+    opens.push_back(made->open);
+  }
+  c->Close(kRoot, opens[0], 0);
+  opens.erase(opens.begin());
+  opens.pop_back();  // nobody has it any more
+  owner_->Stop();
+  owner_->Start();
+  for (int i = 0; i < 6000 && owner_->server().stats().opens != opens.size(); ++i) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_EQ(owner_->server().stats().opens, opens.size());
+  for (const RemoteOpenRef& open : opens) EXPECT_TRUE(c->Write(kRoot, open, 0, Bytes("x"), 0).ok());
+  EXPECT_EQ(owner_->server().stats().opens, opens.size());
+  for (const RemoteOpenRef& open : opens) c->Close(kRoot, open, 0);
+  ASSERT_TRUE(c->Lookup(kRoot, RootOf(*c), "f1").ok());
+  for (int i = 0; i < 6000 && owner_->server().stats().opens != 0; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_EQ(owner_->server().stats().opens, 0U);
+}
+
+TEST_F(ClientTest, FilesWithoutANameOutliveTheOwnersServer) {
+  owner_->Stop();
+  owner_->UseFdKeeper(OMFS_FDKEEPER);
+  owner_->Start();
+  auto c = NewClient();
+  auto file = c->Create(kRoot, RootOf(*c), "f", O_RDWR, 0600);
+  auto temporary = c->Create(kRoot, RootOf(*c), "", O_RDWR | O_TMPFILE, 0600);
+  auto unused = c->Create(kRoot, RootOf(*c), "unused", O_RDWR, 0600);
+  ASSERT_TRUE(file.ok() && temporary.ok() && unused.ok());
+  ASSERT_TRUE(c->Write(kRoot, file->open, 0, Bytes("file"), 0).ok());
+  ASSERT_TRUE(c->Write(kRoot, temporary->open, 0, Bytes("temporary"), 0).ok());
+  EXPECT_TRUE(c->Unlink(kRoot, RootOf(*c), "f", 0).ok());
+  EXPECT_TRUE(c->Unlink(kRoot, RootOf(*c), "unused", 0).ok());
+  EXPECT_EQ(owner_->server().stats().nameless, 3U);
+  owner_->Stop();
+  unused->open.reset();  // without CLOSE: the client has forgotten it
+  owner_->Start();
+  for (int i = 0; i < 6000 && owner_->server().stats().nameless != 2; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_EQ(owner_->server().stats().nameless, 2U);
+  EXPECT_EQ(ReadAll(*c, file->open, 100), "file");
+  EXPECT_EQ(ReadAll(*c, temporary->open, 100), "temporary");
+  EXPECT_TRUE(c->HardLink(kRoot, temporary->entry.fh, RootOf(*c), "named").ok());
+  EXPECT_EQ(Native("named"), "temporary");
+  c->Close(kRoot, file->open, 0);
+  ASSERT_TRUE(c->Lookup(kRoot, RootOf(*c), "named").ok());
+  for (int i = 0; i < 6000 && owner_->server().stats().nameless != 0; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_EQ(owner_->server().stats().nameless, 0U);
+}
+
 TEST_F(ClientTest, AWaitingLockCanBeCancelled) {
   auto a = NewClient(), b = NewClient();
   auto fa = a->Create(kRoot, RootOf(*a), "f", O_RDWR, 0600);

@@ -78,6 +78,16 @@ void Link::SetGenerationListener(std::function<void()> listener) {
   generation_listener_ = std::move(listener);
 }
 
+void Link::SetReclaimListener(std::function<void()> listener) {
+  std::lock_guard lock(listener_mu_);
+  reclaim_listener_ = std::move(listener);
+}
+
+Link::Instance Link::owner() const {
+  std::lock_guard lock(mu_);
+  return {generation_, epoch_, knows_reclaimed_};
+}
+
 void Link::RenewLease(Clock::time_point sent_at) {
   // A tenth less: clocks run at different speeds, and what was found valid is used a little later.
   const int64_t lease = lease_ns_.load(std::memory_order_relaxed);

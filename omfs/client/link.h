@@ -98,6 +98,15 @@ class Link {
   // Called from the link's thread when the caps and opens of an earlier generation are void, before calls of the new one are
   // sent. Must not wait for calls. Null: nobody any more, when this returns.
   void SetGenerationListener(std::function<void()> listener);
+  // The same for whoever makes opens again (Reclaimer).
+  void SetReclaimListener(std::function<void()> listener);
+  // The owner as of the last HELLO.
+  struct Instance {
+    uint64_t generation = 0;
+    uint64_t epoch = 0;
+    bool knows_reclaimed = false;
+  };
+  Instance owner() const;
   const LinkOptions& options() const { return options_; }
   const std::shared_ptr<TlsContext>& tls() const { return tls_; }
   // Something was heard from the owner in answer to what was sent at that time.
@@ -183,6 +192,7 @@ class Link {
   bool role_taken_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t session_ ABSL_GUARDED_BY(mu_) = 0;  // 0: none, or given up
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;    // of the owner, at the last HELLO
+  bool knows_reclaimed_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t boot_ ABSL_GUARDED_BY(mu_);
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 1;
   std::atomic<uint64_t> generation_number_{1};  // the same, to be read without the mutex
@@ -192,6 +202,7 @@ class Link {
   bool wanted_ ABSL_GUARDED_BY(mu_);  // on_demand: there was a call
   std::mutex listener_mu_;            // held while it is called; before mu_
   std::function<void()> generation_listener_ ABSL_GUARDED_BY(listener_mu_);
+  std::function<void()> reclaim_listener_ ABSL_GUARDED_BY(listener_mu_);
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
   std::vector<uint16_t> free_ ABSL_GUARDED_BY(mu_);  // last in, first out: few slots stay in use
   size_t detached_ ABSL_GUARDED_BY(mu_) = 0;

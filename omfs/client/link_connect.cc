@@ -162,6 +162,7 @@ absl::Status Link::TryConnect() {
     Lock lock(mu_);
     same_epoch = epoch_ == Le64(rep.epoch);
     epoch_ = Le64(rep.epoch);
+    knows_reclaimed_ = (Le32(rep.features) & OMFS_FEATURE_RECLAIM) != 0;
     lease_ = lease;
     last_heard_ = Clock::now();
     root_.fh.raw = rep.root;
@@ -254,6 +255,7 @@ void Link::NewGeneration() {
   }
   std::lock_guard lock(listener_mu_);
   if (generation_listener_) generation_listener_();
+  if (reclaim_listener_) reclaim_listener_();
 }
 
 void Link::EndCalls(Outcome outcome) {

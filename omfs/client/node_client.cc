@@ -16,7 +16,8 @@ constexpr int kMaxAttempts = 8;
 }  // namespace
 
 NodeClient::NodeClient(LinkOptions options, std::shared_ptr<TlsContext> tls)
-    : link_(std::move(options), std::move(tls)) {}
+    : link_(std::move(options), std::move(tls)),
+      reclaimer_(&link_, [this](const RemoteOpenRef& open) { return EnsureOpen(open); }) {}
 
 NodeClient::~NodeClient() = default;
 

@@ -21,6 +21,7 @@
 #include "omfs/base/errno_or.h"
 #include "omfs/client/caps.h"
 #include "omfs/client/link.h"
+#include "omfs/client/reclaimer.h"
 #include "omfs/client/remote_open.h"
 #include "omfs/client/types.h"
 #include "omfs/wire/request.h"
@@ -88,7 +89,7 @@ class NodeClient {
   // Opens and data (node_client_files.cc). flags: O_* as given to open(2).
   ErrnoOr<Opened> Open(const Caller& caller, const Fh& fh, int flags, CapTerms* terms = nullptr);
   // An open that the owner is told of when it is first used (or EnsureOpen): for objects of which caps are held.
-  static RemoteOpenRef OpenLater(const Caller& caller, const Fh& fh, int flags);
+  RemoteOpenRef OpenLater(const Caller& caller, const Fh& fh, int flags);
   Errno EnsureOpen(const RemoteOpenRef& open);
   ErrnoOr<Opened> Create(const Caller& caller, const Fh& dir, std::string_view name, int flags,
                          mode_t mode, CapTerms* terms = nullptr);
@@ -170,6 +171,7 @@ class NodeClient {
                     const FileLock& lock, CancelToken* cancel);
 
   omfs::Link link_;
+  Reclaimer reclaimer_;  // after link_, which it uses until its end
   std::atomic<size_t> waiting_locks_{0};
 };
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "omfs/client/node_client_calls.h"
 #include "omfs/wire/attr.h"
@@ -30,7 +31,9 @@ ErrnoOr<Opened> NodeClient::Open(const Caller& caller, const Fh& fh, int flags, 
 }
 
 RemoteOpenRef NodeClient::OpenLater(const Caller& caller, const Fh& fh, int flags) {
-  return std::make_shared<RemoteOpen>(fh, flags, caller);
+  auto open = std::make_shared<RemoteOpen>(fh, flags, caller);
+  reclaimer_.Add(open);
+  return open;
 }
 
 ErrnoOr<Opened> NodeClient::Create(const Caller& caller, const Fh& dir, std::string_view name,
@@ -57,6 +60,7 @@ ErrnoOr<Opened> NodeClient::FinishOpen(const Caller& caller, int flags, const Ca
   omfs_open_rep rep;
   if (!MetaReader(call.reply_meta).Pod(&rep).ok()) return Errno(EPROTO);
   Opened opened{std::make_shared<RemoteOpen>(Fh{rep.fh}, flags, caller), {{rep.fh}, rep.attr}};
+  reclaimer_.Add(opened.open);
   std::lock_guard lock(opened.open->mu_);
   opened.open->id_ = Le64(rep.open_id);
   opened.open->generation_ = call.generation;
@@ -64,11 +68,14 @@ ErrnoOr<Opened> NodeClient::FinishOpen(const Caller& caller, int flags, const Ca
 }
 
 void NodeClient::Close(const Caller& caller, const RemoteOpenRef& open, uint64_t lock_owner) {
+  reclaimer_.Remove(open.get());
   auto call = std::make_unique<Call>();
   const uint64_t generation = link_.generation();
   {
     std::lock_guard lock(open->mu_);
-    if (open->generation_ != generation || !open->broken_.ok()) return;  // gone already
+    // Nobody makes it again from now on, the Reclaimer neither.
+    const bool lost = !std::exchange(open->broken_, Errno(ESTALE)).ok();
+    if (open->generation_ != generation || lost) return;  // gone already
     omfs_close_req req{};
     req.open_id = Le64(open->id_);
     req.lock_owner = Le64(lock_owner);

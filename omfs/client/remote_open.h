@@ -1,8 +1,8 @@
 // RemoteOpen: an open at an owner, as its holder keeps it.
 //
 // The owner forgets opens when it restarts or when the session is lost (Link: generations). An
-// RemoteOpen knows how it was made and is made again by handle the first time it is used in a new
-// generation. What cannot be made again honestly - the object is gone, or locks were held through
+// RemoteOpen knows how it was made and is made again by handle, the first time it is used in a new
+// generation or by the Reclaimer before. What cannot be made again honestly - the object is gone, or locks were held through
 // the open and somebody else may have had them since - fails every later use with one errno
 // (ESTALE, EIO) instead of pretending.
 #pragma once
@@ -28,6 +28,11 @@ class RemoteOpen {
   const Caller& opener() const { return opener_; }
   // Whether POSIX or flock locks may be held through it.
   bool has_locked() const { return has_locked_.load(std::memory_order_relaxed); }
+  // Whether it fails from now on: it could not be made again, or it is closed.
+  bool lost() {
+    std::lock_guard lock(mu_);
+    return !broken_.ok();
+  }
 
  private:
   friend class NodeClient;

@@ -11,6 +11,7 @@
 #include "omfs/server/listener.h"
 #include "omfs/server/lock_table.h"
 #include "omfs/server/native_guard.h"
+#include "omfs/server/orphans.h"
 #include "omfs/wire/request.h"
 
 // Shutting down goes against the way of a request: first no more requests come in, then those under
@@ -22,23 +23,30 @@ namespace {
 
 constexpr size_t kWorkers = 64;
 constexpr auto kTick = std::chrono::seconds(1);
+// More than a lease for clients to come back and make their opens again.
+constexpr auto kReclaimTime = std::chrono::seconds(10);
+// How long the fd-keeper waits for the next daemon, more than ten leases: an upgrade takes its time, and what clients
+// have open is good again whenever they come back.
+constexpr auto kKeeperPatience = std::chrono::minutes(10);
 
 }  // namespace
 
 class DataServer::Impl {
  public:
   Impl(const Config& config, std::shared_ptr<TlsContext> tls, std::shared_ptr<Store> store,
-       std::unique_ptr<Export> tree)
+       std::unique_ptr<Export> tree, std::string fdkeeper)
       : config_(config),
         store_(std::move(store)),
         tree_(std::move(tree)),
         clock_(config_.clock_offset_ms * 1'000'000),
+        fdkeeper_(std::move(fdkeeper)),
         locks_([this](const omfs_fh& object) { lock_waiters_.Wake(object); }),
         caps_([this](const CapRecall& recall) { SendRecall(recall); },
               [this](const omfs_fh& object) { guard_.Idle(object); }),
         guard_(tree_.get(), &caps_),
         stamps_(&clock_, store_.get()),
-        services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, stamps_, config_.root_squash,
+        orphans_(tree_.get()),
+        services_{*tree_, locks_, lock_waiters_, caps_, guard_, contents_, stamps_, orphans_, config_.root_squash, store_->epoch(),
                   [this](const std::shared_ptr<Operation>& op) { dispatcher_.Resume(op); },
                   [this](const std::shared_ptr<Operation>& op, const std::vector<CapClaim>& claims) {
                     return dispatcher_.RecordIntent(op, claims);
@@ -58,6 +66,7 @@ class DataServer::Impl {
     OMFS_RETURN_IF_ERROR(DecideFatesOfIntents());
     OMFS_RETURN_IF_ERROR(sessions_.Load());
     caps_.StartGrace(sessions_.Caching());
+    StartOrphans();
     NativeWatch::Options watching;
     watching.patience = std::chrono::milliseconds(config_.lease_ms) * 2;
     OMFS_RETURN_IF_ERROR(guard_.Start(watching));
@@ -86,12 +95,16 @@ class DataServer::Impl {
       guard_.Stop();
       workers_.Drain();
       listener_.Close();
+      orphans_.Stop();
       sessions_.Suspend();
     });
   }
 
   std::string NativeChanges() const { return guard_.Describe(); }
-  ServerStats stats() const { return {sessions_.sessions(), sessions_.opens()}; }
+  ServerStats stats() const {
+    const Orphans::Stats orphans = orphans_.stats();
+    return {sessions_.sessions(), sessions_.opens(), orphans.kept, orphans.keeper_runs};
+  }
   uint16_t port() const { return listener_.port(); }
 
  private:
@@ -124,8 +137,19 @@ class DataServer::Impl {
     connection->Send(h, meta.bytes(), {});
   }
 
+  void StartOrphans() {
+    const std::chrono::milliseconds lease(config_.lease_ms);
+    Orphans::Options options;
+    options.keeper.program = fdkeeper_;
+    options.keeper.state_dir = config_.state_dir;
+    options.keeper.patience = std::chrono::ceil<std::chrono::seconds>(lease * 10) + kKeeperPatience;
+    options.grace = lease * 2 + kReclaimTime;
+    orphans_.Start(options, sessions_.Remembered());
+  }
+
   void OnSessionEnd(Session& session) {
     caps_.EndSession(session.id());
+    orphans_.Gone(session.client().client_id);
     lock_waiters_.EndSession(session.id());
     locks_.EndSession(session.id());
   }
@@ -152,6 +176,7 @@ class DataServer::Impl {
       }
       listener_.Sweep();
       tree_->Sweep();
+      orphans_.Tick();
       lock.lock();
     }
   }
@@ -159,6 +184,7 @@ class DataServer::Impl {
   const Config config_;
   const std::shared_ptr<Store> store_;
   const std::unique_ptr<Export> tree_;
+  const std::string fdkeeper_;
   HybridClock clock_;
   LockWaiters lock_waiters_;
   LockTable locks_;
@@ -166,6 +192,7 @@ class DataServer::Impl {
   NativeGuard guard_;
   ContentsLock contents_;
   Stamps stamps_;
+  Orphans orphans_;
   Services services_;
   SessionTable sessions_;
   WorkerPool workers_;
@@ -183,11 +210,12 @@ class DataServer::Impl {
 
 absl::StatusOr<std::unique_ptr<DataServer>> DataServer::Start(const Config& config,
                                                               std::shared_ptr<TlsContext> tls,
-                                                              std::shared_ptr<Store> store) {
+                                                              std::shared_ptr<Store> store,
+                                                              const std::string& fdkeeper) {
   OMFS_RETURN_IF_ERROR(ThreadIdentity::Prepare());
   OMFS_ASSIGN_OR_RETURN(auto tree,
                         Export::Open(config.export_path, store->handle_secret(), store->epoch()));
-  auto impl = std::make_unique<Impl>(config, std::move(tls), std::move(store), std::move(tree));
+  auto impl = std::make_unique<Impl>(config, std::move(tls), std::move(store), std::move(tree), fdkeeper);
   OMFS_RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<DataServer>(new DataServer(std::move(impl)));
 }

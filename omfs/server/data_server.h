@@ -21,6 +21,8 @@ namespace omfs {
 struct ServerStats {
   uint64_t sessions = 0;  // alive, their lease not passed
   uint64_t opens = 0;     // of all sessions
+  uint64_t nameless = 0;  // objects without a name that are kept for clients
+  bool keeper_runs = false;
 };
 
 // Thread-safe. Needs root: operations run with their callers' ids.
@@ -28,10 +30,11 @@ class DataServer {
  public:
   // Opens the export and listens on config.listen:data_port (0: any free port, see port()). Errors
   // name what cannot be used: the export path, a file system without file handles, address and
-  // port.
+  // port. fdkeeper: path of the program omfs-fdkeeper; empty: files without a name do not outlive the server.
   static absl::StatusOr<std::unique_ptr<DataServer>> Start(const Config& config,
                                                            std::shared_ptr<TlsContext> tls,
-                                                           std::shared_ptr<Store> store);
+                                                           std::shared_ptr<Store> store,
+                                                           const std::string& fdkeeper = "");
   ServerStats stats() const;
   // How changes made outside /mfs are noticed, in one line for people.
   std::string NativeChanges() const;

@@ -91,6 +91,8 @@ Entry EntryOf(uint16_t op) {
       return {ops::Flags, true};
     case OMFS_OP_RELEASE:
       return {ops::Release};
+    case OMFS_OP_RECLAIMED:
+      return {ops::Reclaimed};
     case OMFS_OP_RECALL:  // the other way
       return {};
   }

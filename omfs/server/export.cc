@@ -109,7 +109,10 @@ ErrnoOr<InodeRef> Export::Resolve(const omfs_fh& handle) {
   if (!fd.ok()) {
     // EINVAL, ENOENT: how some file systems say that they do not know the handle (any more).
     const int e = fd.error().value;
-    return Errno(e == EINVAL || e == ENOENT ? ESTALE : e);
+    if (e != EINVAL && e != ENOENT && e != ESTALE) return Errno(e);
+    ScopedFd kept = fallback_ ? fallback_(handle) : ScopedFd();
+    if (!kept) return Errno(ESTALE);
+    fd = std::move(kept);
   }
   struct statx stx;
   if (statx(fd->get(), "", AT_EMPTY_PATH, STATX_TYPE, &stx) != 0) return Errno::Last();

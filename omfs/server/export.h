@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -42,6 +43,12 @@ class Export {
   // The object of a client's handle; switches to the daemon's identity if it must be decoded.
   // ESTALE: it is gone, or not a handle of this export.
   ErrnoOr<InodeRef> Resolve(const omfs_fh& handle);
+
+  // Where Resolve looks for an object that the kernel does not find by its handle any more: a descriptor of it, or
+  // none. Set before clients are served.
+  void SetFallback(std::function<ScopedFd(const omfs_fh&)> fallback) { fallback_ = std::move(fallback); }
+  // Whether the handle is of this export's making.
+  bool Genuine(const omfs_fh& handle) const { return codec_.Genuine(handle); }
 
   // The object of an entry of a directory; symbolic links are not followed.
   ErrnoOr<InodeRef> Lookup(const Inode& dir, std::string_view name);
@@ -96,6 +103,7 @@ class Export {
   HandleCodec codec_;
   ScopedFd mount_;  // ordinary descriptor of the clone's root: open_by_handle_at refuses O_PATH
   InodeCache inodes_;
+  std::function<ScopedFd(const omfs_fh&)> fallback_;
   InodeRef root_;
   Stamps* stamps_ = nullptr;
 

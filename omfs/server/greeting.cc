@@ -85,7 +85,7 @@ absl::Status Greeting::Greet(const std::shared_ptr<Connection>& connection,
   rep.version = Le16(std::min<uint16_t>(OMFS_VERSION, newest));
   rep.node = Le16(config_->node.value);
   rep.features =
-      Le32((Le32(r.fixed.features) & (OMFS_FEATURE_CRC | OMFS_FEATURE_RECALLS)) | OMFS_FEATURE_CAPS);
+      Le32((Le32(r.fixed.features) & (OMFS_FEATURE_CRC | OMFS_FEATURE_RECALLS)) | OMFS_FEATURE_CAPS | OMFS_FEATURE_RECLAIM);
   rep.slots = Le32(welcome->session->slot_count());
   rep.lease_ms = Le32(config_->lease_ms);
   rep.max_payload = Le32(OMFS_MAX_PAYLOAD);

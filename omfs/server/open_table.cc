@@ -13,12 +13,13 @@ bool OpenFile::readable() const { return (flags & O_ACCMODE) != O_WRONLY; }
 bool OpenFile::writable() const { return (flags & O_ACCMODE) != O_RDONLY; }
 bool OpenFile::synchronous() const { return (flags & (O_SYNC | O_DSYNC)) != 0; }
 
-ErrnoOr<OpenRef> OpenTable::Add(InodeRef inode, ScopedFd fd, uint32_t flags) {
+ErrnoOr<OpenRef> OpenTable::Add(InodeRef inode, ScopedFd fd, uint32_t flags, Orphans::Hold hold) {
   auto open = std::make_shared<OpenFile>();
   open->id = numbers_->Next();
   open->inode = std::move(inode);
   open->fd = std::move(fd);
   open->flags = flags;
+  open->hold = std::move(hold);
   std::lock_guard lock(mutex_);
   if (cleared_) return Errno(ESTALE);
   if (opens_.size() >= kMaxOpens) return Errno(ENFILE);

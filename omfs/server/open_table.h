@@ -10,6 +10,7 @@
 #include "omfs/base/errno_or.h"
 #include "omfs/base/ids.h"
 #include "omfs/server/inode_cache.h"
+#include "omfs/server/orphans.h"
 
 namespace omfs {
 
@@ -20,6 +21,7 @@ struct OpenFile {
   ScopedFd fd;
   uint32_t flags = 0;   // O_* as the client gave them
   std::mutex position;  // held where the description's offset is used: directories, appends
+  Orphans::Hold hold;
   bool listed = false;  // a directory that entries have been read of; guarded by position
 
   bool readable() const;
@@ -46,7 +48,7 @@ class OpenTable {
   explicit OpenTable(Numbers* numbers) : numbers_(numbers) {}
 
   // ENFILE: the session has too many. After Clear: ESTALE.
-  ErrnoOr<OpenRef> Add(InodeRef inode, ScopedFd fd, uint32_t flags);
+  ErrnoOr<OpenRef> Add(InodeRef inode, ScopedFd fd, uint32_t flags, Orphans::Hold hold);
   // nullptr: unknown, or of an older epoch.
   OpenRef Find(OpenId id) const;
   // Takes it out; the last user of the reference closes it. nullptr: unknown.

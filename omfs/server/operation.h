@@ -29,6 +29,7 @@ namespace omfs {
 class LockTable;
 class LockWaiters;
 class NativeGuard;
+class Orphans;
 class Operation;
 class Session;
 
@@ -41,7 +42,9 @@ struct Services {
   NativeGuard& guard;
   ContentsLock& contents;
   Stamps& stamps;
+  Orphans& orphans;
   bool root_squash;
+  uint64_t epoch;  // of the server
   // Runs an operation again that waited for caps; on any of the server's threads.
   std::function<void(const std::shared_ptr<Operation>&)> resume;
   // Writes down the intent of an operation that is about to act, its claims standing; switches to the daemon's identity. False:

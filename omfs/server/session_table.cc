@@ -92,6 +92,13 @@ std::vector<SessionId> SessionTable::Caching() const {
   return caching;
 }
 
+std::vector<SessionTable::ClientId> SessionTable::Remembered() const {
+  std::lock_guard lock(mutex_);
+  std::vector<ClientId> ids;
+  for (const auto& [id, client] : remembered_) ids.push_back(id);
+  return ids;
+}
+
 absl::Status SessionTable::SetCaching(const Session& session) {
   ClientRecord record = session.client();
   if (record.caching) return absl::OkStatus();

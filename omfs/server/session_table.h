@@ -19,6 +19,8 @@ namespace omfs {
 // Thread-safe. Called with the daemon's identity.
 class SessionTable {
  public:
+  using ClientId = std::array<uint8_t, 16>;
+
   // on_end: called for each session that ends, after it refuses requests, without locks held.
   SessionTable(Store* store, std::chrono::milliseconds lease, std::function<void(Session&)> on_end);
 
@@ -39,6 +41,8 @@ class SessionTable {
 
   // Sessions of before the restart whose clients may cache.
   std::vector<SessionId> Caching() const;
+  // The clients of before the restart that have not come back.
+  std::vector<ClientId> Remembered() const;
   // Notes that the session's client may cache from now on.
   absl::Status SetCaching(const Session& session);
 
@@ -58,8 +62,6 @@ class SessionTable {
   size_t opens() const;
 
  private:
-  using ClientId = std::array<uint8_t, 16>;
-
   absl::StatusOr<std::shared_ptr<Session>> Make(ClientRecord client, const Hello& hello);
   absl::StatusOr<std::shared_ptr<Session>> Recover(const ClientRecord& known, const Hello& hello);
 

@@ -45,6 +45,7 @@ std::vector<Input> Seeds() {
       Message<omfs_write_req>(OMFS_OP_WRITE),
       Message<omfs_lock_req>(OMFS_OP_SETLK),
       Message<omfs_cancel_req>(OMFS_OP_CANCEL),
+      Message<omfs_reclaimed_req>(OMFS_OP_RECLAIMED),
   };
 }
 

@@ -51,6 +51,7 @@ static_assert(sizeof(omfs_lock) == 24);
 static_assert(sizeof(omfs_lock_req) == 48);
 static_assert(sizeof(omfs_cancel_req) == 8);
 static_assert(sizeof(omfs_flags_req) == 72);
+static_assert(sizeof(omfs_reclaimed_req) == 8);
 
 std::string Hex(std::span<const std::byte> bytes) {
   std::string out;
@@ -278,6 +279,16 @@ TEST(Golden, Lock) {
                                    "ffffffffffffffff"
                                    "01000000"
                                    "2a000000");
+}
+
+TEST(Golden, Reclaimed) {
+  EXPECT_EQ(OMFS_OP_RECLAIMED, 72);
+  EXPECT_EQ(OMFS_FEATURE_RECLAIM, 8U);
+  MetaWriter meta;
+  omfs_reclaimed_req r{};
+  r.epoch = Le64(0x0102030405060708);
+  EncodeRequest(OMFS_OP_RECLAIMED, kCreds, r, &meta);
+  EXPECT_EQ(Hex(meta.bytes()), "0807060504030201");
 }
 
 TEST(Golden, DirectoryEntry) {

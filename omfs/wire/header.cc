@@ -118,6 +118,7 @@ std::string OpName(uint16_t op) {
     OMFS_NAME_OF(FLAGS)
     OMFS_NAME_OF(RECALL)
     OMFS_NAME_OF(RELEASE)
+    OMFS_NAME_OF(RECLAIMED)
 #undef OMFS_NAME_OF
   }
   return fmt::format("op {}", op);

@@ -129,6 +129,7 @@ constexpr Layout kLayouts[] = {
     {OMFS_OP_FLAGS, sizeof(omfs_flags_req), true, true, 0, {}, {}},
     {OMFS_OP_RECALL, sizeof(omfs_recall_req), false, false, 0, PART(kNameOrNone, omfs_recall_req, name_len), {}},
     {OMFS_OP_RELEASE, 0, false, false, OMFS_RELEASE_MAX * sizeof(omfs_release), {}, {}},
+    {OMFS_OP_RECLAIMED, sizeof(omfs_reclaimed_req), false, false, 0, {}, {}},
 };
 #undef PART
 

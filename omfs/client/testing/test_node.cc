@@ -45,7 +45,7 @@ TestNode::~TestNode() { Stop(); }
 void TestNode::Start() {
   auto store = Store::Open(config_.state_dir);
   ASSERT_TRUE(store.ok()) << store.status();
-  auto server = DataServer::Start(config_, tls_, *store);
+  auto server = DataServer::Start(config_, tls_, *store, fdkeeper_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = std::move(*server);
   port_ = config_.data_port = server_->port();

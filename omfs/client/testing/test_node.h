@@ -28,6 +28,8 @@ class TestNode {
   TestNode(NodeId id, const std::string& ca_dir, uint32_t lease_ms = 12000);
   ~TestNode();
 
+  // With an fd-keeper, of this program, from the next start on.
+  void UseFdKeeper(const std::string& program) { fdkeeper_ = program; }
   // Starts the server, on the same port as before.
   void Start();
   void Stop();
@@ -44,6 +46,7 @@ class TestNode {
   TempDir dir_;
   Config config_;
   std::shared_ptr<TlsContext> tls_;
+  std::string fdkeeper_;
   std::unique_ptr<DataServer> server_;
   uint16_t port_ = 0;
 };

@@ -7,6 +7,7 @@
 
 #include "omfs/server/identity.h"
 #include "omfs/server/ops/ops.h"
+#include "omfs/server/orphans.h"
 
 namespace omfs::ops {
 
@@ -27,6 +28,7 @@ OpResult Link(Operation& op) {
   }
   op.tree().Changed(*dir);
   op.tree().Changed(*inode);
+  op.services().orphans.Settle(inode->handle());
   op.Changed();
   op.GrantEntry(*dir, name);
   op.GrantObject(*inode);

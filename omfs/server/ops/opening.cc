@@ -91,7 +91,8 @@ OpResult ReplyWithOpen(Operation& op, InodeRef inode, ScopedFd fd, uint32_t clie
   const omfs_fh handle = inode->handle();
   const int own_fd = fd.get();
   const uint32_t type = inode->type();
-  OMFS_TRY(const OpenRef open, op.session().opens().Add(inode, std::move(fd), client_flags));
+  OMFS_TRY(const OpenRef open, op.session().opens().Add(inode, std::move(fd), client_flags,
+                                                          op.services().orphans.Opened(inode)));
   op.services().caps.AddOpen(op.session().id(), handle, open->writable());
   op.GrantObject(*open->inode);
   Buffer first;
@@ -108,6 +109,7 @@ OpResult ReplyWithOpen(Operation& op, InodeRef inode, ScopedFd fd, uint32_t clie
     op.services().caps.RemoveOpen(op.session().id(), handle, open->writable());
     return attr.error();
   }
+  if (Le32(attr->nlink) == 0) op.services().orphans.Settle(handle);
   omfs_open_rep rep{};
   rep.open_id = Le64(open->id.value);
   // Attributes are read after the data: a size that the data reaches says that there is no more.

@@ -13,6 +13,7 @@ OpResult Ping(Operation& op);
 OpResult Bye(Operation& op);
 OpResult Cancel(Operation& op);
 OpResult Release(Operation& op);
+OpResult Reclaimed(Operation& op);
 // Names and attributes.
 OpResult Lookup(Operation& op);
 OpResult GetAttr(Operation& op);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "omfs/server/ops/ops.h"
+#include "omfs/server/orphans.h"
 
 namespace omfs::ops {
 
@@ -21,6 +22,7 @@ OpResult Rename(Operation& op) {
   if (moved.ok()) claims.push_back({.object = *moved, .changes = OMFS_CAP_L});
   if (replaced.ok()) claims.push_back({.object = *replaced, .changes = OMFS_CAP_L});
   if (!op.Claim(std::move(claims))) return Recalling();
+  const Orphans::Removal removal(&op.services().orphans, replaced);
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   {
     Stamps::Change change = op.Changing({from->handle(), to->handle(), moved.ok() ? *moved : omfs_fh{},

@@ -1,11 +1,13 @@
-// PING, BYE, CANCEL, RELEASE: what concerns the session itself. HELLO stands before any session:
+// PING, BYE, CANCEL, RELEASE, RECLAIMED: what concerns the session itself. HELLO stands before any session:
 // ../greeting.cc.
 //
 // PING: any request renews the lease; this one does nothing else.
 // BYE: the dispatcher ends the session once the reply is out.
 // CANCEL: ends the waiting of a SETLK, which is answered with EINTR itself. A request that does not
 // wait (any more) is not disturbed; the reply to CANCEL says nothing about it.
+// RECLAIMED: about this server's epoch only; sent for an earlier one it says nothing about this one's opens.
 // RELEASE: caps that the client has no use for any more; those granted since its number stay.
+#include "omfs/server/orphans.h"
 #include "omfs/server/session.h"
 #include "omfs/server/lock_waiters.h"
 #include "omfs/base/status.h"
@@ -39,6 +41,13 @@ OpResult Release(Operation& op) {
     memcpy(&r, list.data() + at, sizeof r);
     op.services().caps.GiveBack(op.session().id(), r.fh, Le64(r.seq));
   }
+  return Errno();
+}
+
+OpResult Reclaimed(Operation& op) {
+  OMFS_ASSIGN_OR_RETURN(const auto r, op.Decode<omfs_reclaimed_req>());
+  if (Le64(r.fixed.epoch) != op.services().epoch) return Errno(ESTALE);
+  op.services().orphans.Reclaimed(op.session().client().client_id);
   return Errno();
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "omfs/server/ops/ops.h"
+#include "omfs/server/orphans.h"
 
 namespace omfs::ops {
 
@@ -18,6 +19,7 @@ OpResult Unlink(Operation& op) {
   std::vector<CapClaim> claims = {{.object = dir->handle(), .changes = OMFS_CAP_L, .entry = name}};
   if (victim.ok()) claims.push_back({.object = *victim, .changes = OMFS_CAP_L});
   if (!op.Claim(std::move(claims))) return Recalling();
+  const Orphans::Removal removal(&op.services().orphans, victim);
   OMFS_TRY_ERRNO(op.ActAs(r.creds));
   {
     Stamps::Change change = op.Changing({dir->handle(), victim.ok() ? *victim : omfs_fh{}});

@@ -49,7 +49,7 @@ void ServerTest::TearDown() {
 void ServerTest::StartServer() {
   auto store = Store::Open(config_.state_dir);
   ASSERT_TRUE(store.ok()) << store.status();
-  auto server = DataServer::Start(config_, server_tls_, *store);
+  auto server = DataServer::Start(config_, server_tls_, *store, fdkeeper_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = std::move(*server);
 }

@@ -44,6 +44,7 @@ class ServerTest : public ::testing::Test {
   std::vector<std::string> WaitForWarnings(size_t count);
 
   std::string dir_, export_;
+  std::string fdkeeper_;  // the program; set before SetUp
   Config config_;
   std::shared_ptr<TlsContext> server_tls_, client_tls_;
   std::unique_ptr<DataServer> server_;
