@@ -74,6 +74,7 @@ void NodeFs::OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   }
   fi->fh = reinterpret_cast<uint64_t>(handle.release());
   r.Open(*fi);
+  if (!r.taken()) DropOpen(fi->fh);
 }
 
 void NodeFs::ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
@@ -85,7 +86,7 @@ void NodeFs::ReadDirPlus(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offs
 }
 
 size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to,
-                       size_t room) {
+                       size_t room, std::vector<fuse_ino_t>* given) {
   fuse_entry_param entry{};
   entry.attr.st_ino = e.ino;
   entry.attr.st_mode = static_cast<mode_t>(e.type << 12);  // DTTOIF
@@ -96,6 +97,7 @@ size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, cons
   if (e.object && e.caps && dir->cache.NameAlive(e.name, stamp)) {
     FuseInode* inode = inodes_.Remember(node, e.object->fh);
     entry.ino = inode->number;
+    given->push_back(inode->number);
     entry.attr = StatFrom(e.object->attr);
     dir->cache.PutName(e.name, e.object->fh, stamp);
     inode->cache.PutAttributes(e.object->attr, stamp);
@@ -116,6 +118,7 @@ void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_in
     h->last_cookie = cookie;
   }
   std::vector<char> reply(size);
+  std::vector<fuse_ino_t> given;  // lookups that the answer gives the kernel
   size_t fill = 0;
   for (;;) {
     DirEntry e;
@@ -137,7 +140,7 @@ void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_in
     // The listing the kernel keeps must be under the cap, or go at the next open.
     if (h->cached && !h->inode->cache.ListingAlive(h->page_stamp)) h->inode->listing_tainted = true;
     if (plus) {
-      const size_t added = AddPlus(h->inode, h->node, e, h->page_stamp, reply.data() + fill, size - fill);
+      const size_t added = AddPlus(h->inode, h->node, e, h->page_stamp, reply.data() + fill, size - fill, &given);
       if (added == 0) break;
       fill += added;
     } else {
@@ -154,6 +157,8 @@ void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_in
     h->last_cookie = e.cookie;
   }
   r.Data(reply.data(), fill);
+  if (r.taken()) return;
+  for (const fuse_ino_t number : given) Forget(number, 1);
 }
 
 void NodeFs::ReleaseDir(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {

@@ -144,6 +144,11 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          c.cache = v == "yes";
          return v == "yes" || v == "no";
        }},
+      {"hard",
+       [&c](const std::string& v) {
+         c.hard = v == "yes";
+         return v == "yes" || v == "no";
+       }},
       {"mount", path(&c.mount_point)},
       {"nodes", path(&c.node_map)},
       {"pki", path(&c.pki_dir)},

@@ -43,6 +43,7 @@ struct Config {
   std::string log_file;                       // log_file = FILE, empty = stderr
   uint32_t lease_ms = 12000;                  // lease_ms = 12000
   bool cache = false;                         // cache = yes|no: /mfs caches what the owners grant caps for
+  bool hard = false;                          // hard = yes|no: calls on /mfs wait for a node as long as it takes
   std::vector<NodeEntry> nodes;               // read from node_map
 
   // The entry of a node, or nullptr.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "omfs/client/node_client_calls.h"
+#include "omfs/client/withdrawal.h"
 #include "omfs/wire/attr.h"
 
 namespace omfs {
@@ -77,6 +78,7 @@ void NodeClient::Close(const Caller& caller, const RemoteOpenRef& open, uint64_t
     call->uses_open = true;
     EncodeRequest(call->op, caller, req, &call->meta);
   }
+  const WithdrawalScope even_so(nullptr);
   // A lock given up with it must be free when this returns.
   if (!open->has_locked()) call = link_.ExecuteDetached(std::move(call), generation);
   if (call) link_.Execute(call.get(), generation);
