@@ -79,6 +79,11 @@ bool Changes(uint32_t opcode, std::span<const std::byte> body) {
   }
 }
 
+bool WaitsForLock(uint32_t opcode, std::span<const std::byte> body) {
+  uint32_t type = F_UNLCK;
+  return opcode == FUSE_SETLKW && At(body, offsetof(fuse_lk_in, lk) + offsetof(fuse_file_lock, type), &type) && type != F_UNLCK;
+}
+
 // A second object that the request is about, or 0.
 fuse_ino_t OtherNode(uint32_t opcode, std::span<const std::byte> body) {
   uint64_t node = 0;
@@ -145,6 +150,7 @@ WaitingRequests::Scope::Scope(WaitingRequests* all, std::span<const std::byte> r
   w.caller = static_cast<pid_t>(h.pid);
   w.nodes = {h.nodeid, OtherNode(h.opcode, body)};
   w.changes = Changes(h.opcode, body);
+  w.lock_wait = WaitsForLock(h.opcode, body);
   w.since = Clock::now();
   current_ = &w;
   current_in_ = all_;
@@ -299,7 +305,7 @@ void WaitingRequests::Look(std::unique_lock<std::mutex>& lock) {
   for (const Seen& s : all) {
     const auto w = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& x) { return x.number == s.number; });
     if (w == waiting_.end() || w->answered || w->orphaned) continue;
-    const bool unheard = w->cancel != nullptr && w->interrupted && now - w->interrupted_at >= kCancelPatience;
+    const bool unheard = w->lock_wait && w->interrupted && now - w->interrupted_at >= kCancelPatience;
     if (s.exiting) {
       OrphanWithError(&*w, 0);
     } else if (s.dying || unheard) {

@@ -97,6 +97,7 @@ class WaitingRequests {
     bool quick = false;  // answered from what is known rather than late
     Clock::time_point since;
     std::shared_ptr<CancelToken> cancel;
+    bool lock_wait = false;  // ends with EINTR after any signal
     bool interrupted = false;
     Clock::time_point interrupted_at;
     bool answered = false;

@@ -47,7 +47,7 @@ WAITS = {
     "lock": "lock(fd, fcntl.F_WRLCK, wait=True)",
     "flock": "flock(fd, fcntl.LOCK_EX)",
     "close_with_lock": "lock_fd = locked\nos.close(lock_fd)",
-    "copy": "os.copy_file_range(fd, appending, 5, 0, 0)",
+    "copy": "os.copy_file_range(fd, appending, 5, 0, 100)",
 }
 
 
@@ -249,8 +249,9 @@ def a_tree_of_processes_is_killed(s):
     a, b = others(s)
     a("for i in range(5): write(d + f'/{i}.c', 'x' * 5000)")
     with hard(s, a), Broken(s, "stop", s.owner):
-        a("""pid = spawn("shell('''cd / && (for i in 0 1 2 3 4; do (cat %s/$i.c | sort | uniq > %s/$i.o; ls -lR %s) & done;
-             find %s -name '*.c' | xargs grep x; wait)''' % (d, d, d, d))", group=True)
+        a("""script = '''cd / && (for i in 0 1 2 3 4; do (cat $D/$i.c | sort | uniq > $D/$i.o; ls -lR $D) & done
+find $D -name '*.c' | xargs grep x; wait)'''.replace('$D', d)
+pid = spawn("shell(script)", group=True)
 time.sleep(1)
 members = [int(e) for e in os.listdir('/proc') if e.isdigit() and os.path.exists('/proc/' + e) and
            open(f'/proc/{e}/stat').read().rpartition(')')[2].split()[2] == str(pid)]
