@@ -3,6 +3,10 @@
 // from many threads at once.
 #pragma once
 
+#include <chrono>
+#include <span>
+#include <vector>
+
 #include "omfs-fuse/request.h"
 #include "omfs/client/types.h"
 
@@ -82,6 +86,21 @@ class FileSystem {
   virtual ErrnoOr<NewFile> TmpFile(const RequestIds& ids, fuse_ino_t dir, int flags,
                                    mode_t mode) = 0;
   virtual ErrnoOr<omfs_attr> Statx(const RequestIds& ids, fuse_ino_t ino) = 0;
+  // The kernel did not want the answer: nobody has the file.
+  virtual void Drop(const NewFile& file) = 0;
+
+  // Requests whose callers stop waiting (waiting_requests.h).
+  //
+  // The object stays known until Orphaned, whatever the kernel forgets.
+  virtual void Pin(fuse_ino_t ino) = 0;
+  // The request has ended that the object was pinned for. changes: it may have changed the object behind the kernel's back.
+  virtual void Orphaned(fuse_ino_t ino, bool changes) = 0;
+  // Whether the request (FUSE_*) is answered with QuickAnswer when the owner is unreachable or says nothing.
+  virtual bool IsQuick(uint32_t opcode, fuse_ino_t ino) const { return false; }
+  // The complete reply. request: its beginning, the header at least. Does not wait.
+  virtual std::vector<std::byte> QuickAnswer(std::span<const std::byte> request) { return {}; }
+  virtual bool OwnerUnreachable() const { return false; }
+  virtual bool OwnerHeardSince(std::chrono::steady_clock::time_point time) const { return true; }
 };
 
 }  // namespace omfs

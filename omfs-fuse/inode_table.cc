@@ -49,6 +49,11 @@ void FuseInode::AddLocker(uint64_t owner, const RemoteOpenRef& open) {
   lockers_[owner] = open;
 }
 
+bool FuseInode::HasLocker(uint64_t owner) const {
+  std::lock_guard lock(mu_);
+  return lockers_.contains(owner);
+}
+
 bool FuseInode::RemoveLocker(uint64_t owner) {
   std::lock_guard lock(mu_);
   return lockers_.erase(owner) != 0;
@@ -76,6 +81,11 @@ FuseInode* InodeTable::Remember(NodeClient* node, const Fh& fh) {
   if (!inode) inode = std::make_shared<FuseInode>(node, fh, floor_);
   ++inode->lookups_;
   return inode.get();
+}
+
+void InodeTable::Pin(fuse_ino_t ino) {
+  std::lock_guard lock(mu_);
+  ++At(ino)->lookups_;
 }
 
 std::shared_ptr<FuseInode> InodeTable::Forget(fuse_ino_t ino, uint64_t count) {

@@ -54,6 +54,7 @@ class FuseInode : public std::enable_shared_from_this<FuseInode> {
   // for one last. close(2) of any descriptor of the file ends a process's locks (FLUSH names it); those of an open file
   // description end with it, and the kernel sends nothing but RELEASE for that.
   void AddLocker(uint64_t owner, const RemoteOpenRef& open);
+  bool HasLocker(uint64_t owner) const;
   // Whether it was among them.
   bool RemoveLocker(uint64_t owner);
   // The owners that locked through this open and have not been removed since; removes them.
@@ -78,6 +79,8 @@ class InodeTable {
   FuseInode* Remember(NodeClient* node, const Fh& fh);
   // ino must have been told to the kernel by Remember.
   static FuseInode* At(fuse_ino_t ino) { return reinterpret_cast<FuseInode*>(ino); }
+  // One lookup more, to be given back with Forget.
+  void Pin(fuse_ino_t ino);
   // Returns what the kernel has forgotten now, else null.
   std::shared_ptr<FuseInode> Forget(fuse_ino_t ino, uint64_t count);
   // The connection's root: known from the first time on, for good.

@@ -30,6 +30,7 @@ absl::StatusOr<Prepared> Prepare(const FuseOptions& options) {
   if (geteuid() != 0) return absl::PermissionDeniedError("must be run as root");
   Prepared p;
   OMFS_ASSIGN_OR_RETURN(p.config, LoadConfig(options.config_path));
+  p.config.hard = options.hard.value_or(p.config.hard);
   OMFS_ASSIGN_OR_RETURN(p.tls, TlsContext::Load(p.config.pki_dir));
   if (p.tls->node() != p.config.node) {
     return FailedPrecondition("{}: the certificate in {} is node {}'s, not node {}'s",

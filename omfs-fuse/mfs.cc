@@ -22,44 +22,26 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
     options.port = n.data_port;
     options.on_demand = true;
     magic_clients[n.id] = std::make_shared<NodeClient>(options, tls);
-    options.on_demand = false;
-    options.caps = config.cache;
-    mfs->clients_[n.id] = std::make_shared<NodeClient>(options, tls);
   }
+  mfs->nodes_ = std::make_shared<NodeMounts>(config, tls, mount_point, flags);
   auto root = std::make_shared<RootFs>(config.node, config.nodes, std::move(magic_clients),
-                                       std::make_shared<LocalProcessView>(config.node));
-  OMFS_ASSIGN_OR_RETURN(
-      std::unique_ptr<FuseSession> session,
-      FuseSession::Start(root, mount_point, "omfs", flags, std::move(root_ended)));
-  mfs->sessions_.push_back(std::move(session));
-  // The root is being served, so the walk to each mount point is answered. Never done from inside a
-  // request: mounting waits for operations under way in the directory it covers.
-  for (const auto& [id, client] : mfs->clients_) {
-    const std::string path = fmt::format("{}/{}", mount_point, id.value);
-    auto fs = std::make_shared<NodeFs>(client, config.cache);
-    OMFS_ASSIGN_OR_RETURN(
-        session, FuseSession::Start(fs, path, fmt::format("omfs:{}", id.value), flags,
-                                    [path] { spdlog::info("mount ended path={}", path); }));
-    if (config.cache) fs->StartCaching(session->kernel_cache());
-    mfs->sessions_.push_back(std::move(session));
-  }
+                                       std::make_shared<LocalProcessView>(config.node), mfs->nodes_);
+  OMFS_ASSIGN_OR_RETURN(mfs->root_,
+                        FuseSession::Start(root, mount_point, "omfs", flags, std::move(root_ended)));
+  // The root is being served, so the walk to each mount point is answered.
+  OMFS_RETURN_IF_ERROR(mfs->nodes_->MountAll());
   return mfs;
 }
 
 Mfs::~Mfs() { Unmount(); }
 
 bool Mfs::Unmount() {
-  bool all = true;
-  while (!sessions_.empty()) {
-    all = sessions_.back()->Stop() && all;
-    sessions_.pop_back();
-  }
+  bool all = nodes_ == nullptr || nodes_->UnmountAll();
+  if (root_ != nullptr) all = root_->Stop() && all;
+  root_.reset();
   return all;
 }
 
-NodeClient* Mfs::client(NodeId node) const {
-  const auto it = clients_.find(node);
-  return it == clients_.end() ? nullptr : it->second.get();
-}
+NodeClient* Mfs::client(NodeId node) const { return nodes_->client(node).get(); }
 
 }  // namespace omfs

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "omfs-fuse/node_mounts.h"
 #include "omfs-fuse/session.h"
 #include "omfs/base/config.h"
 #include "omfs/client/node_client.h"
@@ -31,14 +30,14 @@ class Mfs {
   // seen in another mount namespace; the process should then end without waiting. Idempotent.
   bool Unmount();
 
-  // The client of a node, or nullptr. For tests and measurements.
+  // The client of a node's mount as it is now, or nullptr. For tests and measurements.
   NodeClient* client(NodeId node) const;
 
  private:
   Mfs() = default;
 
-  std::map<NodeId, std::shared_ptr<NodeClient>> clients_;
-  std::vector<std::unique_ptr<FuseSession>> sessions_;  // the root first
+  std::unique_ptr<FuseSession> root_;
+  std::shared_ptr<NodeMounts> nodes_;  // the root's file system knows it as well
 };
 
 }  // namespace omfs

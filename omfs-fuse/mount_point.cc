@@ -16,11 +16,15 @@
 namespace omfs {
 namespace {
 
-// The type of the topmost file system mounted on exactly path; empty if none is. path is absolute
-// and normal.
-std::string MountedOn(const std::string& path) {
+struct Mounted {
+  std::string type, source;
+};
+
+// The topmost file system mounted on exactly path; empty if none is. path is absolute and normal.
+Mounted MountedOn(const std::string& path) {
   std::ifstream in("/proc/self/mountinfo");
-  std::string line, found;
+  std::string line;
+  Mounted found;
   while (std::getline(in, line)) {
     // ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS [FIELDS...] - TYPE SOURCE SUPEROPTIONS (proc(5))
     std::istringstream fields(line);
@@ -28,8 +32,8 @@ std::string MountedOn(const std::string& path) {
     fields >> id >> parent >> dev >> root >> at;
     while (fields >> word && word != "-") {
     }
-    std::string type;
-    if (at == path && fields >> type) found = type;
+    Mounted mounted;
+    if (at == path && fields >> mounted.type >> mounted.source) found = mounted;
   }
   return found;
 }
@@ -37,7 +41,7 @@ std::string MountedOn(const std::string& path) {
 }  // namespace
 
 absl::Status PrepareMountPoint(const std::string& path) {
-  if (const std::string type = MountedOn(path); type.starts_with("fuse")) {
+  if (const std::string type = MountedOn(path).type; type.starts_with("fuse")) {
     // Attributes may still be in the kernel's cache; statfs is always asked of the program behind
     // the mount.
     struct statfs fs;
@@ -53,6 +57,8 @@ absl::Status PrepareMountPoint(const std::string& path) {
   if (!S_ISDIR(st.st_mode)) return InvalidArgument("mount point {}: not a directory", path);
   return absl::OkStatus();
 }
+
+bool IsMounted(const std::string& path, const std::string& source) { return MountedOn(path).source == source; }
 
 absl::StatusOr<ScopedFd> OpenFuseDevice() {
   ScopedFd fd(open("/dev/fuse", O_RDWR | O_CLOEXEC));

@@ -20,6 +20,9 @@ absl::StatusOr<ScopedFd> OpenFuseDevice();
 absl::Status MountFuse(int device, const std::string& path, const std::string& source,
                        unsigned long flags);
 
+// Whether a mount of this source is the topmost one on path, which is absolute and normal.
+bool IsMounted(const std::string& path, const std::string& source);
+
 // Unmounts path; when it is in use, aborts the connection and detaches the mount. Not mounted (any
 // more) is success.
 absl::Status UnmountFuse(const std::string& path);

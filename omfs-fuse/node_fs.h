@@ -88,6 +88,15 @@ class NodeFs : public FileSystem {
                      fuse_ino_t ino_out, off_t offset_out, fuse_file_info* fi_out, size_t length,
                      int flags) override;
   ErrnoOr<NewFile> TmpFile(const RequestIds& ids, fuse_ino_t dir, int flags, mode_t mode) override;
+  void Drop(const NewFile& file) override;
+
+  // Callers that stop waiting (node_fs_waits.cc).
+  void Pin(fuse_ino_t ino) override;
+  void Orphaned(fuse_ino_t ino, bool changes) override;
+  bool IsQuick(uint32_t opcode, fuse_ino_t ino) const override;
+  std::vector<std::byte> QuickAnswer(std::span<const std::byte> request) override;
+  bool OwnerUnreachable() const override;
+  bool OwnerHeardSince(std::chrono::steady_clock::time_point time) const override;
 
   // Directories (node_fs_dirs.cc).
   void ReadDirPlus(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) override;
@@ -149,10 +158,12 @@ class NodeFs : public FileSystem {
   void ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_info* fi, bool plus);
   // The page after the last entry that was handed out; dir_mu of the handle held.
   Errno FetchPage(FileHandle* h, bool plus);
-  // As many of the page's entries as there is room for. dir_mu of the handle and publish_ held.
-  ErrnoOr<size_t> TakeEntries(FileHandle* h, bool plus, std::span<char> reply);
+  // As many of the page's entries as there is room for; given: the lookups that they give the kernel. dir_mu of the handle and
+  // publish_ held.
+  ErrnoOr<size_t> TakeEntries(FileHandle* h, bool plus, std::span<char> reply, std::vector<fuse_ino_t>* given);
   // The room it took; 0: there is not enough. publish_ held shared until the kernel has the answer.
-  size_t AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to, size_t room);
+  size_t AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to, size_t room,
+                 std::vector<fuse_ino_t>* given);
   static size_t AddPlain(const DirEntry& e, char* to, size_t room);
   // Answers with an entry that a call has brought. dir: null where nothing may be cached.
   void AnswerEntry(FuseRequest& r, const Object& dir, const char* name, const ErrnoOr<Entry>& entry,
@@ -188,11 +199,21 @@ class NodeFs : public FileSystem {
   // Of the object by its handle; if it has no name any more, through an open.
   ErrnoOr<omfs_attr> Attributes(const Caller& caller, const Object& object, CapTerms* terms);
   void Remove(FuseRequest& r, fuse_ino_t parent, const char* name, int flags);
-  void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock);
+  // undo_when_late: granted after the caller was told EINTR, the lock is given up.
+  void LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock, bool undo_when_late);
+
+  // The kernel did not take the answer that gave it the open (the object's lookup is another matter).
+  void DropOpen(uint64_t handle);
+  // What the root directory and the file system were when the owner told last.
+  void SawRoot(fuse_ino_t ino, const omfs_attr& attr);
+  void SawStatFs(const struct statvfs& st);
 
   const std::shared_ptr<NodeClient> node_;
   const bool caches_;
   InodeTable inodes_;
+  mutable std::mutex last_mu_;
+  std::optional<omfs_attr> last_root_ ABSL_GUARDED_BY(last_mu_);
+  struct statvfs last_statfs_ ABSL_GUARDED_BY(last_mu_) {};
 
   // Held shared from when a fact is found alive until the kernel has it, and alone while facts are declared dead.
   mutable std::shared_mutex publish_;

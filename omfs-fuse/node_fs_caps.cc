@@ -99,6 +99,7 @@ void NodeFs::AnswerEntry(FuseRequest& r, const Object& dir, const char* name,
     if (inode->cache.AttributesAlive(terms.stamp)) e.attr_timeout = Validity();
   }
   r.Entry(e);
+  if (!r.taken()) Forget(e.ino, 1);
 }
 
 bool NodeFs::AnswerLookupFromCache(FuseRequest& r, const Object& dir, const char* name) {
@@ -128,6 +129,7 @@ bool NodeFs::AnswerLookupFromCache(FuseRequest& r, const Object& dir, const char
   e.attr = StatFrom(*attr);
   e.attr_timeout = validity;
   r.Entry(e);
+  if (!r.taken()) Forget(e.ino, 1);
   return true;
 }
 
@@ -139,6 +141,7 @@ void NodeFs::AnswerAttributes(FuseRequest& r, const Object& object, const omfs_a
     object.inode->cache.PutAttributes(attr, terms.stamp);
     if (object.inode->cache.AttributesAlive(terms.stamp)) validity = Validity();
   }
+  if (object.inode != nullptr) SawRoot(object.inode->number, attr);
   r.Attr(StatFrom(attr), validity);
 }
 

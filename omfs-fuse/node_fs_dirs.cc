@@ -74,6 +74,7 @@ void NodeFs::OpenDir(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   }
   fi->fh = reinterpret_cast<uint64_t>(handle.release());
   r.Open(*fi);
+  if (!r.taken()) DropOpen(fi->fh);
 }
 
 void NodeFs::ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
@@ -85,7 +86,7 @@ void NodeFs::ReadDirPlus(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offs
 }
 
 size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, const CapStamp& stamp, char* to,
-                       size_t room) {
+                       size_t room, std::vector<fuse_ino_t>* given) {
   fuse_entry_param entry{};
   entry.attr.st_ino = e.ino;
   entry.attr.st_mode = static_cast<mode_t>(e.type << 12);  // DTTOIF
@@ -95,6 +96,7 @@ size_t NodeFs::AddPlus(FuseInode* dir, NodeClient* node, const DirEntry& e, cons
   if (e.object && e.caps && dir->cache.NameAlive(e.name, stamp)) {
     FuseInode* inode = inodes_.Remember(node, e.object->fh);
     entry.ino = inode->number;
+    given->push_back(inode->number);
     entry.attr = StatFrom(e.object->attr);
     dir->cache.PutName(e.name, e.object->fh, stamp);
     inode->cache.PutAttributes(e.object->attr, stamp);
@@ -126,7 +128,7 @@ Errno NodeFs::FetchPage(FileHandle* h, bool plus) {
   return Errno();
 }
 
-ErrnoOr<size_t> NodeFs::TakeEntries(FileHandle* h, bool plus, std::span<char> reply) {
+ErrnoOr<size_t> NodeFs::TakeEntries(FileHandle* h, bool plus, std::span<char> reply, std::vector<fuse_ino_t>* given) {
   size_t fill = 0;
   while (h->page_next < h->page.entries.size()) {
     DirEntry e;
@@ -135,7 +137,7 @@ ErrnoOr<size_t> NodeFs::TakeEntries(FileHandle* h, bool plus, std::span<char> re
     if (h->cached && !h->inode->cache.ListingAlive(h->page_stamp)) h->inode->listing_tainted = true;
     char* const to = reply.data() + fill;
     const size_t room = reply.size() - fill;
-    const size_t added = plus ? AddPlus(h->inode, h->node, e, h->page_stamp, to, room) : AddPlain(e, to, room);
+    const size_t added = plus ? AddPlus(h->inode, h->node, e, h->page_stamp, to, room, given) : AddPlain(e, to, room);
     if (added == 0) break;
     fill += added;
     h->page_next = e.next;
@@ -162,12 +164,18 @@ void NodeFs::ReadEntries(FuseRequest& r, size_t size, off_t offset, fuse_file_in
     }
   }
   std::vector<char> reply(size);
+  std::vector<fuse_ino_t> given;
   // What is found alive here reaches the kernel before a recall can come between.
   std::shared_lock publish(publish_);
-  const ErrnoOr<size_t> fill = TakeEntries(h, plus, reply);
+  const ErrnoOr<size_t> fill = TakeEntries(h, plus, reply, &given);
   lock.unlock();
-  if (!fill.ok()) return r.Fail(fill.error());
-  r.Data(reply.data(), *fill);
+  if (fill.ok()) {
+    r.Data(reply.data(), *fill);
+  } else {
+    r.Fail(fill.error());
+  }
+  if (fill.ok() && r.taken()) return;
+  for (const fuse_ino_t number : given) Forget(number, 1);
 }
 
 void NodeFs::ReleaseDir(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {

@@ -70,7 +70,9 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
         return r.Fail(e);
       }
     }
-    return r.Open(*fi);
+    r.Open(*fi);
+    if (!r.taken()) DropOpen(fi->fh);
+    return;
   }
   CapTerms terms = Terms(kAttributeCaps);
   ErrnoOr<Opened> opened = object->node->Open(r.caller(), object->fh, fi->flags, &terms);
@@ -85,6 +87,7 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
     fi->direct_io = 1;
   }
   r.Open(*fi);
+  if (!r.taken()) DropOpen(fi->fh);
 }
 
 namespace {
@@ -126,6 +129,9 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
   fi->fh = NewHandle(dir->node, inode, opened->open);
   fi->direct_io = 1;
   r.Create(e, *fi);
+  if (r.taken()) return;
+  publish.unlock();
+  Drop({e.ino, opened->entry.attr, fi->fh});
 }
 
 ErrnoOr<FileSystem::NewFile> NodeFs::TmpFile(const RequestIds& ids, fuse_ino_t dir_ino, int flags,

@@ -1,9 +1,11 @@
 // Locks: kept at the owner only, so that they hold between nodes. A lock that waits occupies its
-// worker thread (the session has as many as it needs) and is interruptible by signals.
+// worker thread (the session has as many as it needs) and is interruptible by signals (waiting_requests.h).
 #include <fcntl.h>
 #include <sys/file.h>
 
 #include "omfs-fuse/node_fs.h"
+#include "omfs-fuse/waiting_requests.h"
+#include "omfs/client/withdrawal.h"
 
 namespace omfs {
 namespace {
@@ -33,22 +35,30 @@ void NodeFs::GetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct floc
   r.Lock(out);
 }
 
-void NodeFs::LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock) {
+void NodeFs::LockWith(FuseRequest& r, fuse_file_info* fi, uint32_t flags, const FileLock& lock, bool undo_when_late) {
   FileHandle* h = FileHandle::Of(fi);
-  Errno result;
-  {
-    CancelToken cancel;
-    InterruptScope scope(r, &cancel);
-    result = h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, flags, lock, &cancel);
-  }
+  const bool waits = (flags & OMFS_LOCK_WAIT) != 0 && lock.type != F_UNLCK;
+  const auto cancel = waits ? std::make_shared<CancelToken>() : nullptr;
+  if (waits) WaitingRequests::SetCancel(cancel);
+  const Errno result = h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, flags, lock, cancel.get());
+  if (waits) WaitingRequests::SetCancel(nullptr);
   r.Done(result);
+  if (r.taken() || !result.ok() || !undo_when_late) return;
+  // The caller was told EINTR, and does not know that it has the lock.
+  const WithdrawalScope even_so(nullptr);
+  FileLock back = lock;
+  back.type = F_UNLCK;
+  h->node->SetLock(h->open->opener(), h->open, fi->lock_owner, flags & OMFS_LOCK_FLOCK, back, nullptr);
 }
 
 void NodeFs::SetLock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int wait) {
   FileHandle* h = FileHandle::Of(fi);
+  // One that had locks already may have had this range, in another mode or in part, and an unlock would take that from it as
+  // well: then what is granted too late stays until the file is closed.
+  const bool had_none = !h->inode->HasLocker(fi->lock_owner);
   // Before the lock is asked for: it may be granted and its reply be lost to an interrupt.
   if (lock->l_type != F_UNLCK) h->inode->AddLocker(fi->lock_owner, h->open);
-  LockWith(r, fi, wait != 0 ? OMFS_LOCK_WAIT : 0, RangeFrom(*lock));
+  LockWith(r, fi, wait != 0 ? OMFS_LOCK_WAIT : 0, RangeFrom(*lock), had_none);
 }
 
 void NodeFs::Flock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, int op) {
@@ -67,7 +77,8 @@ void NodeFs::Flock(FuseRequest& r, fuse_ino_t, fuse_file_info* fi, int op) {
       return r.Fail(EINVAL);
   }
   lock.pid = r.ids().pid;
-  LockWith(r, fi, OMFS_LOCK_FLOCK | ((op & LOCK_NB) == 0 ? OMFS_LOCK_WAIT : 0), lock);
+  // Converting a lock gives up the old one first (flock(2)), so nothing but the late one can be lost.
+  LockWith(r, fi, OMFS_LOCK_FLOCK | ((op & LOCK_NB) == 0 ? OMFS_LOCK_WAIT : 0), lock, lock.type != F_UNLCK);
 }
 
 }  // namespace omfs

@@ -124,7 +124,9 @@ void NodeFs::GetAttr(FuseRequest& r, fuse_ino_t ino, fuse_file_info*) {
 ErrnoOr<omfs_attr> NodeFs::Statx(const RequestIds& ids, fuse_ino_t ino) {
   ErrnoOr<Object> object = Resolve(ids, ino);
   if (!object.ok()) return object.error();
-  return Attributes(CallerOf(ids), *object, nullptr);
+  ErrnoOr<omfs_attr> attr = Attributes(CallerOf(ids), *object, nullptr);
+  if (attr.ok()) SawRoot(ino, *attr);
+  return attr;
 }
 
 void NodeFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_set,
@@ -243,6 +245,7 @@ void NodeFs::StatFs(FuseRequest& r, fuse_ino_t ino) {
   if (!object.ok()) return r.Fail(object.error());
   ErrnoOr<struct statvfs> st = object->node->StatFs(r.caller(), object->fh);
   if (!st.ok()) return r.Fail(st.error());
+  SawStatFs(*st);
   r.StatFs(*st);
 }
 

@@ -34,6 +34,8 @@ absl::Status ApplyMountOptions(const std::string& list, FuseOptions* out) {
     if (std::find(kForMount.begin(), kForMount.end(), option) != kForMount.end()) continue;
     if (option.starts_with("config=")) {
       out->config_path = option.substr(7);
+    } else if (option == "hard" || option == "soft") {
+      out->hard = option == "hard";
     } else if (const auto it = kFlags.find(option); it != kFlags.end()) {
       out->flags = it->second.set ? out->flags | it->second.bit : out->flags & ~it->second.bit;
     } else {

@@ -100,13 +100,12 @@ RequestIds IdsOf(const fuse_in_header& h, uint32_t umask) {
   return {h.uid, h.gid, static_cast<pid_t>(h.pid), umask};
 }
 
-std::vector<std::byte> TmpFile(FileSystem* fs, const fuse_in_header& h,
-                               std::span<const std::byte> body) {
+void TmpFile(FileSystem* fs, const fuse_in_header& h, std::span<const std::byte> body, const SendReply& send) {
   fuse_create_in in;
-  if (!Take(body, &in)) return Reply(h.unique, EINVAL);
+  if (!Take(body, &in)) return (void)send(Reply(h.unique, EINVAL));
   ErrnoOr<FileSystem::NewFile> file =
       fs->TmpFile(IdsOf(h, in.umask), h.nodeid, static_cast<int>(in.flags), in.mode);
-  if (!file.ok()) return Reply(h.unique, file.error().value);
+  if (!file.ok()) return (void)send(Reply(h.unique, file.error().value));
   struct {
     fuse_entry_out entry;
     fuse_open_out open;
@@ -115,13 +114,11 @@ std::vector<std::byte> TmpFile(FileSystem* fs, const fuse_in_header& h,
   out.entry.attr = AttrFrom(file->attr);
   out.open.fh = file->handle;
   out.open.open_flags = FOPEN_DIRECT_IO;
-  return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
+  if (!send(Reply(h.unique, 0, std::as_bytes(std::span(&out, 1))))) fs->Drop(*file);
 }
 
-std::vector<std::byte> Statx(FileSystem* fs, const fuse_in_header& h) {
-  ErrnoOr<omfs_attr> attr = fs->Statx(IdsOf(h, 0), h.nodeid);
-  if (!attr.ok()) return Reply(h.unique, attr.error().value);
-  const struct statx stx = StatxFrom(*attr);
+std::vector<std::byte> StatxReply(uint64_t unique, const omfs_attr& attr) {
+  const struct statx stx = StatxFrom(attr);
   const auto time = [](const statx_timestamp& t) { return StatxTime{t.tv_sec, t.tv_nsec, 0}; };
   StatxOut out{};
   out.mask = STATX_BASIC_STATS | STATX_BTIME;
@@ -141,21 +138,66 @@ std::vector<std::byte> Statx(FileSystem* fs, const fuse_in_header& h) {
   out.mtime = time(stx.stx_mtime);
   out.rdev_major = stx.stx_rdev_major;
   out.rdev_minor = stx.stx_rdev_minor;
-  return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
+  return Reply(unique, 0, std::as_bytes(std::span(&out, 1)));
+}
+
+std::vector<std::byte> StatFsReply(uint64_t unique, const struct statvfs& st) {
+  fuse_statfs_out out{};
+  out.st.blocks = st.f_blocks;
+  out.st.bfree = st.f_bfree;
+  out.st.bavail = st.f_bavail;
+  out.st.files = st.f_files;
+  out.st.ffree = st.f_ffree;
+  out.st.bsize = static_cast<uint32_t>(st.f_bsize);
+  out.st.namelen = static_cast<uint32_t>(st.f_namemax);
+  out.st.frsize = static_cast<uint32_t>(st.f_frsize);
+  return Reply(unique, 0, std::as_bytes(std::span(&out, 1)));
 }
 
 }  // namespace
 
-std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> request) {
+bool AnswerRaw(FileSystem* fs, std::span<const std::byte> request, const SendReply& send) {
+  fuse_in_header h;
+  if (!Take(request, &h)) return false;
+  if (h.opcode == kOpTmpFile) {
+    TmpFile(fs, h, request, send);
+    return true;
+  }
+  if (h.opcode != kOpStatx) return false;
+  const ErrnoOr<omfs_attr> attr = fs->Statx(IdsOf(h, 0), h.nodeid);
+  send(attr.ok() ? StatxReply(h.unique, *attr) : Reply(h.unique, attr.error().value));
+  return true;
+}
+
+bool HasAnswerWithoutOwner(uint32_t opcode) {
+  return opcode == FUSE_GETATTR || opcode == kOpStatx || opcode == FUSE_STATFS || opcode == FUSE_GETXATTR ||
+         opcode == FUSE_LISTXATTR;
+}
+
+std::vector<std::byte> AnswerWithoutOwner(std::span<const std::byte> request, const omfs_attr& attr,
+                                          const struct statvfs& st) {
   fuse_in_header h;
   if (!Take(request, &h)) return {};
   switch (h.opcode) {
-    case kOpTmpFile:
-      return TmpFile(fs, h, request);
+    case FUSE_GETATTR: {
+      fuse_attr_out out{};
+      out.attr = AttrFrom(attr);
+      return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
+    }
     case kOpStatx:
-      return Statx(fs, h);
+      return StatxReply(h.unique, attr);
+    case FUSE_STATFS:
+      return StatFsReply(h.unique, st);
+    case FUSE_GETXATTR:
+      return Reply(h.unique, ENODATA);
+    case FUSE_LISTXATTR: {
+      fuse_getxattr_in in{};
+      const fuse_getxattr_out size{};
+      if (Take(request, &in) && in.size != 0) return Reply(h.unique, 0);  // an empty list
+      return Reply(h.unique, 0, std::as_bytes(std::span(&size, 1)));
+    }
     default:
-      return {};
+      return Reply(h.unique, EHOSTDOWN);
   }
 }
 

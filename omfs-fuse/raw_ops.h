@@ -3,7 +3,10 @@
 // never sees. Structures as in the kernel's include/uapi/linux/fuse.h.
 #pragma once
 
+#include <sys/statvfs.h>
+
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -11,8 +14,16 @@
 
 namespace omfs {
 
-// If the request is one of these, the complete reply; else an empty vector.
-std::vector<std::byte> AnswerRaw(FileSystem* fs, std::span<const std::byte> request);
+// If the request is one of these, answers it with `send`, which takes the complete reply and tells whether it is wanted
+// (FuseRequest::Entry). False: it is none of these.
+using SendReply = std::function<bool(std::span<const std::byte>)>;
+bool AnswerRaw(FileSystem* fs, std::span<const std::byte> request, const SendReply& send);
+
+// Replies that are made without libfuse, valid for no time. What the request is, they find out themselves: GETATTR and STATX from
+// attr, STATFS from st; of attributes with a name there are none. request: its beginning, with the header.
+std::vector<std::byte> AnswerWithoutOwner(std::span<const std::byte> request, const omfs_attr& attr, const struct statvfs& st);
+// Whether it is one that AnswerWithoutOwner can answer.
+bool HasAnswerWithoutOwner(uint32_t opcode);
 
 // Whether the request is FUSE_INIT; if so, what the kernel offers (all 64 flags), and the minor number of its protocol.
 bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* minor);

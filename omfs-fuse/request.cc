@@ -19,37 +19,28 @@ FuseRequest::~FuseRequest() {
 
 fuse_req_t FuseRequest::Take() { return std::exchange(req_, nullptr); }
 
-// The results of fuse_reply_* are not of interest: they fail only when the caller or the mount is
-// gone.
-void FuseRequest::Fail(Errno e) { fuse_reply_err(Take(), e.value); }
-void FuseRequest::Entry(const fuse_entry_param& e) { fuse_reply_entry(Take(), &e); }
+// fuse_reply_* fail only when the caller or the mount is gone.
+void FuseRequest::Fail(Errno e) { taken_ = fuse_reply_err(Take(), e.value) == 0; }
+void FuseRequest::Entry(const fuse_entry_param& e) { taken_ = fuse_reply_entry(Take(), &e) == 0; }
 void FuseRequest::Create(const fuse_entry_param& e, const fuse_file_info& fi) {
-  fuse_reply_create(Take(), &e, &fi);
+  taken_ = fuse_reply_create(Take(), &e, &fi) == 0;
 }
-void FuseRequest::Open(const fuse_file_info& fi) { fuse_reply_open(Take(), &fi); }
+void FuseRequest::Open(const fuse_file_info& fi) { taken_ = fuse_reply_open(Take(), &fi) == 0; }
 void FuseRequest::Attr(const struct stat& st, double valid_seconds) {
-  fuse_reply_attr(Take(), &st, valid_seconds);
+  taken_ = fuse_reply_attr(Take(), &st, valid_seconds) == 0;
 }
 void FuseRequest::ReadLink(const std::string& target) {
-  fuse_reply_readlink(Take(), target.c_str());
+  taken_ = fuse_reply_readlink(Take(), target.c_str()) == 0;
 }
-void FuseRequest::Written(size_t bytes) { fuse_reply_write(Take(), bytes); }
+void FuseRequest::Written(size_t bytes) { taken_ = fuse_reply_write(Take(), bytes) == 0; }
 void FuseRequest::Data(const void* data, size_t size) {
-  fuse_reply_buf(Take(), static_cast<const char*>(data), size);
+  taken_ = fuse_reply_buf(Take(), static_cast<const char*>(data), size) == 0;
 }
-void FuseRequest::StatFs(const struct statvfs& st) { fuse_reply_statfs(Take(), &st); }
-void FuseRequest::XattrSize(size_t size) { fuse_reply_xattr(Take(), size); }
-void FuseRequest::Lock(const struct flock& lock) { fuse_reply_lock(Take(), &lock); }
-void FuseRequest::Ioctl(const void* out, size_t size) { fuse_reply_ioctl(Take(), 0, out, size); }
-void FuseRequest::Seek(off_t offset) { fuse_reply_lseek(Take(), offset); }
+void FuseRequest::StatFs(const struct statvfs& st) { taken_ = fuse_reply_statfs(Take(), &st) == 0; }
+void FuseRequest::XattrSize(size_t size) { taken_ = fuse_reply_xattr(Take(), size) == 0; }
+void FuseRequest::Lock(const struct flock& lock) { taken_ = fuse_reply_lock(Take(), &lock) == 0; }
+void FuseRequest::Ioctl(const void* out, size_t size) { taken_ = fuse_reply_ioctl(Take(), 0, out, size) == 0; }
+void FuseRequest::Seek(off_t offset) { taken_ = fuse_reply_lseek(Take(), offset) == 0; }
 void FuseRequest::Nothing() { fuse_reply_none(Take()); }
-
-InterruptScope::InterruptScope(FuseRequest& request, CancelToken* token) : req_(request.req_) {
-  fuse_req_interrupt_func(
-      req_, [](fuse_req_t, void* t) { static_cast<CancelToken*>(t)->Cancel(); }, token);
-}
-
-// libfuse runs the callback under the request's lock, so none is running when this returns.
-InterruptScope::~InterruptScope() { fuse_req_interrupt_func(req_, nullptr, nullptr); }
 
 }  // namespace omfs

@@ -6,7 +6,6 @@
 #include "omfs-fuse/caller.h"
 #include "omfs-fuse/fuse_api.h"
 #include "omfs/base/errno_or.h"
-#include "omfs/client/call.h"
 
 namespace omfs {
 
@@ -39,22 +38,16 @@ class FuseRequest {
   void Seek(off_t offset);
   void Nothing();  // FORGET has no answer
 
+  // After the answer: false if it was not wanted any more (WaitingRequests). Whatever it gave the kernel - a lookup of an object,
+  // an open - must be taken back then.
+  bool taken() const { return taken_; }
+
  private:
-  friend class InterruptScope;
   fuse_req_t Take();
 
   fuse_req_t req_;
   RequestIds ids_;
-};
-
-// While it lives, an interrupt of the request (a signal to the caller) cancels the token.
-class InterruptScope {
- public:
-  InterruptScope(FuseRequest& request, CancelToken* token);
-  ~InterruptScope();
-
- private:
-  fuse_req_t req_;
+  bool taken_ = false;
 };
 
 }  // namespace omfs

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <sstream>
 
 #include "omfs/base/log.h"
 
@@ -28,11 +30,12 @@ std::string_view Trimmed(std::string_view s) {
 
 RootFs::RootFs(NodeId self, const std::vector<NodeEntry>& nodes,
                std::map<NodeId, std::shared_ptr<NodeClient>> clients,
-               std::shared_ptr<ProcessView> view)
+               std::shared_ptr<ProcessView> view, std::shared_ptr<MountControl> mounts)
     : NodeFs(nullptr),
       self_(self),
       clients_(std::move(clients)),
       view_(std::move(view)),
+      mounts_(std::move(mounts)),
       start_(Now()) {
   std::set<std::string> names;
   const auto add = [&](Kind kind, NodeId node, const std::string& name) {
@@ -48,6 +51,7 @@ RootFs::RootFs(NodeId self, const std::vector<NodeEntry>& nodes,
   add(Kind::kSelected, NodeId(), "selected");
   add(Kind::kMagic, NodeId(), "magic");
   add(Kind::kControl, NodeId(), ".selected");
+  add(Kind::kMounts, NodeId(), ".mounts");
   // A node whose name is one of the above is reached by its number only.
   for (const NodeEntry& n : nodes) add(Kind::kName, n.id, n.name);
 }
@@ -92,6 +96,10 @@ struct stat RootFs::AttrOf(const Special& s, const RequestIds& ids) {
       break;
     case Kind::kControl:
       st.st_mode = S_IFREG | 0666;
+      st.st_nlink = 1;
+      break;
+    case Kind::kMounts:
+      st.st_mode = S_IFREG | 0600;
       st.st_nlink = 1;
       break;
     default:
@@ -148,6 +156,14 @@ void RootFs::Forget(fuse_ino_t ino, uint64_t count) {
   if (Find(ino) == nullptr) NodeFs::Forget(ino, count);
 }
 
+void RootFs::Pin(fuse_ino_t ino) {
+  if (Find(ino) == nullptr) NodeFs::Pin(ino);
+}
+
+void RootFs::Orphaned(fuse_ino_t ino, bool changes) {
+  if (Find(ino) == nullptr) NodeFs::Orphaned(ino, changes);
+}
+
 void RootFs::GetAttr(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   const Special* s = Find(ino);
   if (s == nullptr) return NodeFs::GetAttr(r, ino, fi);
@@ -159,7 +175,7 @@ void RootFs::SetAttr(FuseRequest& r, fuse_ino_t ino, struct stat* attr, int to_s
   const Special* s = Find(ino);
   if (s == nullptr) return NodeFs::SetAttr(r, ino, attr, to_set, fi);
   // "echo 2 > .selected" truncates first.
-  if (s->kind == Kind::kControl && to_set == FUSE_SET_ATTR_SIZE)
+  if ((s->kind == Kind::kControl || s->kind == Kind::kMounts) && to_set == FUSE_SET_ATTR_SIZE)
     return r.Attr(AttrOf(*s, r.ids()), 0);
   r.Fail(EROFS);
 }
@@ -178,16 +194,20 @@ void RootFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
 }
 
 void RootFs::Read(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
-  if (Find(ino) == nullptr) return NodeFs::Read(r, ino, size, offset, fi);
-  const std::string text = fmt::format("{}\n", SelectedFor(r.ids()).value);
+  const Special* s = Find(ino);
+  if (s == nullptr) return NodeFs::Read(r, ino, size, offset, fi);
+  const std::string text =
+      s->kind == Kind::kMounts ? mounts_->Report() : fmt::format("{}\n", SelectedFor(r.ids()).value);
   if (offset < 0 || static_cast<size_t>(offset) >= text.size()) return r.Data("", 0);
   r.Data(text.data() + offset, std::min(size, text.size() - offset));
 }
 
 void RootFs::Write(FuseRequest& r, fuse_ino_t ino, const char* data, size_t size, off_t offset,
                    fuse_file_info* fi) {
-  if (Find(ino) == nullptr) return NodeFs::Write(r, ino, data, size, offset, fi);
-  if (Errno e = Select(r.ids(), std::string_view(data, size)); !e.ok()) return r.Fail(e);
+  const Special* s = Find(ino);
+  if (s == nullptr) return NodeFs::Write(r, ino, data, size, offset, fi);
+  const std::string_view text(data, size);
+  if (Errno e = s->kind == Kind::kMounts ? ControlMounts(text) : Select(r.ids(), text); !e.ok()) return r.Fail(e);
   r.Written(size);
 }
 
@@ -204,6 +224,19 @@ Errno RootFs::Select(const RequestIds& ids, std::string_view text) {
     }
   }
   return Errno(EINVAL);
+}
+
+Errno RootFs::ControlMounts(std::string_view text) {
+  std::istringstream words{std::string(text)};
+  std::string verb, how, more;
+  uint32_t number = 0;
+  if (!(words >> verb >> number) || number == 0 || number > 65535) return Errno(EINVAL);
+  words >> how;
+  if (words >> more) return Errno(EINVAL);
+  const NodeId node(static_cast<uint16_t>(number));
+  if (verb == "abort" && how.empty()) return mounts_->Abort(node);
+  if (verb != "mount" || (!how.empty() && how != "hard" && how != "soft")) return Errno(EINVAL);
+  return mounts_->Mount(node, how.empty() ? std::nullopt : std::optional<bool>(how == "hard"));
 }
 
 void RootFs::Flush(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
@@ -241,7 +274,7 @@ void RootFs::ReadDir(FuseRequest& r, fuse_ino_t ino, size_t size, off_t offset,
   if (offset < 2 && !add("..", FUSE_ROOT_ID, S_IFDIR, 2)) return r.Data(reply.data(), fill);
   for (size_t i = offset < 3 ? 0 : offset - 2; i < specials_.size(); ++i) {
     const Special& s = specials_[i];
-    if (s.kind == Kind::kRoot || s.kind == Kind::kControl) continue;
+    if (s.kind == Kind::kRoot || s.kind == Kind::kControl || s.kind == Kind::kMounts) continue;
     const mode_t type = s.kind == Kind::kNode || s.kind == Kind::kMagic ? S_IFDIR : S_IFLNK;
     if (!add(s.name.c_str(), s.ino, type, static_cast<off_t>(i + 3))) break;
   }

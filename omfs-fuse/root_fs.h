@@ -11,6 +11,8 @@
 //                 the caller's current node, which is remembered for the process; everything else
 //                 goes to the node where the process, or its nearest ancestor that did, last made
 //                 something through magic
+//   .mounts       not listed, root's only: how the nodes' mounts are; a line "abort N" or "mount N [hard|soft]" written to it is
+//   done before the write returns (MountControl; mosctl(1) writes them)
 //   .selected     not listed; a process writes a node's number or name to it to choose `selected`
 //   for itself and
 //                 its descendants (an empty line takes it back), and reads back what is in force
@@ -25,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "omfs-fuse/mount_control.h"
 #include "omfs-fuse/node_fs.h"
 #include "omfs-fuse/process_view.h"
 #include "omfs/base/config.h"
@@ -34,7 +37,8 @@ namespace omfs {
 class RootFs : public NodeFs {
  public:
   RootFs(NodeId self, const std::vector<NodeEntry>& nodes,
-         std::map<NodeId, std::shared_ptr<NodeClient>> clients, std::shared_ptr<ProcessView> view);
+         std::map<NodeId, std::shared_ptr<NodeClient>> clients, std::shared_ptr<ProcessView> view,
+         std::shared_ptr<MountControl> mounts);
 
   void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) override;
   void Forget(fuse_ino_t ino, uint64_t count) override;
@@ -56,6 +60,8 @@ class RootFs : public NodeFs {
   void StatFs(FuseRequest& r, fuse_ino_t ino) override;
   void GetXattr(FuseRequest& r, fuse_ino_t ino, const char* name, size_t size) override;
   void ListXattr(FuseRequest& r, fuse_ino_t ino, size_t size) override;
+  void Pin(fuse_ino_t ino) override;
+  void Orphaned(fuse_ino_t ino, bool changes) override;
   // Not offered on this connection: the kernel then asks with GETATTR, which all entries answer.
   ErrnoOr<omfs_attr> Statx(const RequestIds& ids, fuse_ino_t ino) override { return Errno(ENOSYS); }
 
@@ -64,7 +70,7 @@ class RootFs : public NodeFs {
   void Made(const RequestIds& ids, fuse_ino_t parent, NodeClient* node) override;
 
  private:
-  enum class Kind { kRoot, kNode, kName, kHere, kHome, kLastExec, kSelected, kMagic, kControl };
+  enum class Kind { kRoot, kNode, kName, kHere, kHome, kLastExec, kSelected, kMagic, kControl, kMounts };
   struct Special {
     fuse_ino_t ino;
     Kind kind;
@@ -81,10 +87,12 @@ class RootFs : public NodeFs {
   // The owner that magic means to the process.
   NodeClient* MagicNode(const RequestIds& ids, Use use);
   Errno Select(const RequestIds& ids, std::string_view text);
+  Errno ControlMounts(std::string_view text);
 
   const NodeId self_;
   const std::map<NodeId, std::shared_ptr<NodeClient>> clients_;
   const std::shared_ptr<ProcessView> view_;
+  const std::shared_ptr<MountControl> mounts_;
   std::vector<Special> specials_;  // by number, from FUSE_ROOT_ID on
   NodePerProcess selected_;
   NodePerProcess made_through_magic_;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "omfs-fuse/dispatcher.h"
 #include "omfs-fuse/mount_point.h"
 #include "omfs-fuse/raw_ops.h"
+#include "omfs-fuse/waiting_requests.h"
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 
@@ -30,6 +32,10 @@ thread_local uint64_t offered_by_kernel = 0;
 ssize_t ReadDevice(int fd, void* buf, size_t size, void*) { return read(fd, buf, size); }
 
 ssize_t WriteDevice(int fd, iovec* iov, int count, void*) {
+  if (!WaitingRequests::BeginAnswer()) {
+    errno = ENOENT;  // as the kernel says of requests that it does not wait for; libfuse takes it for that
+    return -1;
+  }
   if (const uint64_t offered = std::exchange(offered_by_kernel, 0); offered != 0) {
     std::vector<std::byte> reply;
     for (int i = 0; i < count; ++i) {
@@ -58,6 +64,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
   Core(std::shared_ptr<FileSystem> fs, std::string path, std::function<void()> ended)
       : fs_(std::move(fs)), path_(std::move(path)), ended_(std::move(ended)) {}
   ~Core() {
+    waiting_requests_.reset();
     if (session_ != nullptr) fuse_session_destroy(session_);
   }
 
@@ -75,6 +82,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     io.read = ReadDevice;
     io.writev = WriteDevice;
     fd_ = device.get();
+    waiting_requests_.emplace(fd_, fs_.get());
     kernel_cache_ = std::make_shared<KernelCache>(fd_);
     if (fuse_session_custom_io(session_, &io, fd_) != 0)
       return Internal("libfuse refuses the device");
@@ -144,12 +152,13 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
       offered_by_kernel = offered;
       kernel_cache_->set_protocol_minor(minor);
     }
-    const std::vector<std::byte> reply = AnswerRaw(fs_.get(), request);
-    if (reply.empty()) {
-      fuse_session_process_buf(session_, &buffer);
-    } else if (write(fd_, reply.data(), reply.size()) < 0) {
-      return;  // the caller or the mount is gone
-    }
+    if (waiting_requests_->Interrupt(request)) return;
+    const WaitingRequests::Scope scope(&*waiting_requests_, request);
+    if (!scope.to_be_served()) return;
+    const auto send = [this](std::span<const std::byte> reply) {
+      return WaitingRequests::BeginAnswer() && write(fd_, reply.data(), reply.size()) >= 0;
+    };
+    if (!AnswerRaw(fs_.get(), request, send)) fuse_session_process_buf(session_, &buffer);
   }
 
   const std::shared_ptr<FileSystem> fs_;
@@ -158,6 +167,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
   fuse_session* session_ = nullptr;
   int fd_ = -1;  // session_'s
   std::shared_ptr<KernelCache> kernel_cache_;
+  std::optional<WaitingRequests> waiting_requests_;
 
   std::mutex mu_;
   std::condition_variable worker_ended_;

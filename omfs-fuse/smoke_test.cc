@@ -520,10 +520,44 @@ TEST_F(MfsTest, ADeadNodeAnswersAtOnce) {
   EXPECT_EQ(stat(Top("3/x").c_str(), &st), -1);
   EXPECT_EQ(errno, EHOSTDOWN);
   struct statvfs fs {};
-  EXPECT_EQ(statvfs(Top("3").c_str(), &fs), -1);
+  EXPECT_EQ(statvfs(Top("3").c_str(), &fs), 0) << "df passes by it";
+  EXPECT_EQ(fs.f_blocks, 0u);
+  EXPECT_EQ(stat(Top("3").c_str(), &st), 0) << "and ls -l of the top";
+  EXPECT_TRUE(S_ISDIR(st.st_mode));
+  EXPECT_EQ(getxattr(Top("3").c_str(), "system.posix_acl_access", nullptr, 0), -1);
+  EXPECT_EQ(errno, ENODATA);
   EXPECT_EQ(opendir(Top("3").c_str()), nullptr);
   EXPECT_EQ(errno, EHOSTDOWN);
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(2));
+}
+
+TEST_F(MfsTest, MountsAreReportedAndControlledByRootOnly) {
+  const auto order = [](const std::string& line) {
+    const int fd = open(Top(".mounts").c_str(), O_WRONLY);
+    const int error = fd < 0 || write(fd, line.data(), line.size()) < 0 ? errno : 0;
+    close(fd);
+    return error;
+  };
+  EXPECT_EQ(Get(Top(".mounts")), "1 connected soft mounted\n2 connected soft mounted\n3 unreachable soft mounted\n");
+  EXPECT_EQ(AsUser([&] { return order("mount 2"); }), EACCES);
+  EXPECT_EQ(order("mount 9"), ENOENT);
+  for (const char* nonsense : {"mount", "mount x", "mount 0", "mount 70000", "mount 2 gently", "mount 2 hard hard", "abort 2 hard"}) {
+    EXPECT_EQ(order(nonsense), EINVAL) << nonsense;
+  }
+  EXPECT_EQ(order("mount 2 hard\n"), 0);
+  EXPECT_NE(Get(Top(".mounts")).find("2 connected hard mounted"), std::string::npos);
+  EXPECT_EQ(order("mount 2 soft\n"), 0);
+  EXPECT_NE(Get(Top(".mounts")).find("2 connected soft mounted"), std::string::npos);
+}
+
+TEST_F(MfsTest, WhatWasUnmountedIsMountedAgain) {
+  Put(P("f"), "there");
+  ASSERT_EQ(umount2(Top("2").c_str(), MNT_DETACH), 0);
+  struct stat st {};
+  EXPECT_EQ(stat(P("f").c_str(), &st), -1);
+  EXPECT_EQ(errno, EHOSTDOWN) << "the root file system's own directory";
+  Put(Top(".mounts"), "mount 2\n");
+  EXPECT_TRUE(Soon([&] { return Get(P("f")) == "there"; }));
 }
 
 TEST_F(MfsTest, SelectedIsInheritedAndOwn) {

@@ -7,6 +7,7 @@
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "tools/membership.h"
+#include "tools/mounts.h"
 #include "tools/tool.h"
 
 namespace omfs {
@@ -25,6 +26,9 @@ struct Arguments {
   std::string ttl = "24h";
   uint32_t for_node = 0;
   std::string pid;
+  std::string which;  // node
+  bool hard = false;
+  bool soft = false;
 };
 
 std::string Dump(const json& value) {
@@ -150,6 +154,29 @@ absl::Status Why(const Arguments& args) {
   return absl::OkStatus();
 }
 
+absl::Status Abort(const Arguments& args) { return AbortNode(args.config_path, args.which); }
+
+absl::Status Mount(const Arguments& args) {
+  return MountNode(args.config_path, args.which, args.hard || args.soft ? std::optional<bool>(args.hard) : std::nullopt);
+}
+
+absl::Status Mounts(const Arguments& args) {
+  OMFS_ASSIGN_OR_RETURN(const std::vector<NodeMountState> mounts, ListMounts(args.config_path));
+  json list = json::array();
+  for (const NodeMountState& m : mounts) {
+    list.push_back({{"node", m.node}, {"owner", m.owner}, {"hard", m.hard}, {"mounted", m.mounted}});
+  }
+  if (args.json) {
+    printf("%s\n", Dump(list).c_str());
+    return absl::OkStatus();
+  }
+  printf("%5s %-12s %-5s %s\n", "NODE", "OWNER", "WAITS", "MOUNT");
+  for (const NodeMountState& m : mounts) {
+    printf("%5u %-12s %-5s %s\n", m.node, Printable(m.owner).c_str(), m.hard ? "hard" : "soft", m.mounted ? "mounted" : "ended");
+  }
+  return absl::OkStatus();
+}
+
 CLI::App* AddVerb(CLI::App* app, const char* name, const char* text, Arguments* args) {
   CLI::App* verb = app->add_subcommand(name, text);
   verb->add_option("--config", args->config_path, "configuration of the node")->capture_default_str();
@@ -185,6 +212,13 @@ int Main(int argc, char** argv) {
   add("nodes", "the nodes of the cluster", Nodes);
   add("why", "why a process is where it is", Why)
       ->add_option("PID", args.pid, "process of this node")->required();
+  add("abort", "make every call on a node's files fail at once, until it is back or \"mosctl mount\"", Abort)
+      ->add_option("NODE", args.which, "number or name")->required();
+  CLI::App* mount = add("mount", "take an abort back; mount a node's directory again", Mount);
+  mount->add_option("NODE", args.which, "number or name")->required();
+  CLI::Option* hard = mount->add_flag("--hard", args.hard, "from now on calls wait for the node as long as it takes");
+  mount->add_flag("--soft", args.soft, "from now on calls fail when the lease has passed")->excludes(hard);
+  add("mounts", "how the nodes' directories are mounted here", Mounts);
   std::vector<CLI::App*> later;
   for (const char* name : kLaterVerbs) {
     later.push_back(app.add_subcommand(name, "not in this version")->prefix_command());

@@ -44,6 +44,7 @@ struct Config {
   uint32_t lease_ms = 12000;                  // lease_ms = 12000
   int64_t clock_offset_ms = 0;                // clock_offset_ms = 0: its time stamps are by a clock so far ahead; for tests
   bool cache = false;                         // cache = yes|no: /mfs caches what the owners grant caps for
+  bool hard = false;                          // hard = yes|no: calls on /mfs wait for a node as long as it takes
   std::vector<NodeEntry> nodes;               // read from node_map
 
   // The entry of a node, or nullptr.

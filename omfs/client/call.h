@@ -22,6 +22,7 @@ enum class Outcome {
   kStaleSession,  // not executed: it names an open of an earlier generation; build it again
   kLost,          // sent, then the session was lost: it may or may not have been executed
   kExpired,  // sent, then the owner was not reached again within the lease; may have been executed
+  kWithdrawn,  // not sent: whoever wanted it has gone (WithdrawalScope)
 };
 
 // Filled by the caller, given to Link::Execute, read by the caller afterwards. Not copyable: the

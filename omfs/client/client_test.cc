@@ -8,12 +8,14 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <random>
 #include <thread>
 
 #include "omfs/client/node_client.h"
 #include "omfs/client/testing/flaky_proxy.h"
 #include "omfs/client/testing/test_node.h"
+#include "omfs/client/withdrawal.h"
 #include "omfs/wire/attr.h"
 
 namespace omfs::testing {
@@ -272,13 +274,108 @@ TEST_F(ClientTest, ASilentOwnerIsGivenUpWithinTheLease) {
   ASSERT_TRUE(c->Lookup(kRoot, root, "x").error().value == ENOENT);
   proxy.Stall(true);
   const auto before = steady_clock::now();
-  EXPECT_EQ(c->Lookup(kRoot, root, "x").error().value, EIO);
+  EXPECT_EQ(c->Lookup(kRoot, root, "x").error().value, ETIMEDOUT);
   const auto waited = steady_clock::now() - before;
   EXPECT_LT(waited, milliseconds(3000 * 4));
   EXPECT_EQ(c->Lookup(kRoot, root, "x").error().value, EHOSTDOWN);
   proxy.Stall(false);
   for (int i = 0; i < 300 && !c->connected(); ++i) std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(c->Lookup(kRoot, root, "x").error().value, ENOENT) << "it comes back by itself";
+}
+
+// Waits until f() is true; the bound is a guard against hangs.
+bool Soon(const std::function<bool()>& f) {
+  for (int i = 0; i < 6000 && !f(); ++i) std::this_thread::sleep_for(milliseconds(10));
+  return f();
+}
+
+TEST_F(ClientTest, AHardClientWaitsForASilentOwnerLongerThanTheLease) {
+  FlakyProxy proxy(owner_->port());
+  LinkOptions options = OptionsFor(*owner_, proxy.port());
+  options.hard = true;
+  NodeClient c(options, self_->tls());
+  const Fh root = RootOf(c);
+  proxy.Stall(true);
+  std::atomic<bool> ended{false};
+  int error = -1;
+  std::thread asks([&] {
+    error = c.Lookup(kRoot, root, "x").error().value;
+    ended = true;
+  });
+  std::this_thread::sleep_for(milliseconds(3 * 3000));
+  EXPECT_FALSE(ended);
+  proxy.Stall(false);
+  asks.join();
+  EXPECT_EQ(error, ENOENT);
+}
+
+TEST_F(ClientTest, AbortEndsWhatWaitsAndWhatComesLaterUntilTheOwnerIsBack) {
+  FlakyProxy proxy(owner_->port());
+  LinkOptions options = OptionsFor(*owner_, proxy.port());
+  options.hard = true;
+  NodeClient c(options, self_->tls());
+  const Fh root = RootOf(c);
+  proxy.Stall(true);
+  std::atomic<int> ended{0};
+  std::vector<std::thread> threads;
+  std::vector<int> errors(100, -1);  // more than there are slots
+  for (int i = 0; i < 100; ++i) {
+    threads.emplace_back([&, i] {
+      errors[i] = i % 2 ? c.Lookup(kRoot, root, "x").error().value
+                        : c.MkNod(kRoot, root, "made" + std::to_string(i), S_IFREG | 0600, 0).error().value;
+      ++ended;
+    });
+  }
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(ended, 0);
+  c.link().Abort();
+  for (std::thread& t : threads) t.join();
+  for (const int e : errors) EXPECT_TRUE(e == EIO || e == EHOSTDOWN) << strerror(e);
+  EXPECT_TRUE(c.link().aborted());
+  EXPECT_EQ(c.Lookup(kRoot, root, "x").error().value, EHOSTDOWN) << "at once, though hard";
+  proxy.Stall(false);
+  EXPECT_TRUE(Soon([&] { return c.connected(); }));
+  EXPECT_FALSE(c.link().aborted());
+  EXPECT_EQ(c.Lookup(kRoot, root, "x").error().value, ENOENT);
+}
+
+TEST_F(ClientTest, AnAbortThatIsTakenBackLetsCallsWaitAgain) {
+  FlakyProxy proxy(owner_->port());
+  LinkOptions options = OptionsFor(*owner_, proxy.port());
+  options.hard = true;
+  NodeClient c(options, self_->tls());
+  const Fh root = RootOf(c);
+  proxy.Stall(true);
+  c.link().Abort();
+  c.link().Resurrect();
+  int error = -1;
+  std::thread asks([&] { error = c.Lookup(kRoot, root, "x").error().value; });
+  proxy.Stall(false);
+  asks.join();
+  EXPECT_EQ(error, ENOENT);
+}
+
+TEST_F(ClientTest, WhatWasNotSentIsNotSentWhenItsCallerHasGone) {
+  FlakyProxy proxy(owner_->port());
+  LinkOptions options = OptionsFor(*owner_, proxy.port());
+  options.hard = true;
+  NodeClient c(options, self_->tls());
+  const Fh root = RootOf(c);
+  proxy.Stall(true);
+  c.link().Abort();
+  c.link().Resurrect();  // no connection, and calls wait for one
+  std::atomic<bool> gone{false};
+  int error = -1;
+  std::thread asks([&] {
+    const WithdrawalScope scope(&gone);
+    error = c.MkNod(kRoot, root, "never", S_IFREG | 0600, 0).error().value;
+  });
+  std::this_thread::sleep_for(milliseconds(100));
+  gone = true;
+  asks.join();
+  EXPECT_EQ(error, EINTR);
+  proxy.Stall(false);
+  EXPECT_EQ(c.Lookup(kRoot, root, "never").error().value, ENOENT);
 }
 
 FileLock WriteLock() {

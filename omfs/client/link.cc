@@ -9,6 +9,7 @@
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 #include "omfs/client/hlc.h"
+#include "omfs/client/withdrawal.h"
 
 namespace omfs {
 namespace {
@@ -33,6 +34,7 @@ Link::Link(LinkOptions options, std::shared_ptr<TlsContext> tls)
       client_id_(RandomId()),
       boot_(WallNanoseconds()),
       wanted_(!options_.on_demand),
+      hard_(options_.hard),
       trouble_since_(Clock::now()),
       last_heard_(Clock::now()),
       event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -113,8 +115,9 @@ ErrnoOr<Entry> Link::Root() {
   Lock lock(mu_);
   Want();
   const auto deadline = trouble_since_ + options_.patience;
-  while (state_ == State::kConnecting &&
-         state_changed_.wait_until(lock, deadline) != std::cv_status::timeout) {
+  while (root_.fh.raw.len == 0 && state_ != State::kClosed && !aborted_ && !WithdrawalScope::Withdrawn()) {
+    if (!hard() && (state_ != State::kConnecting || Clock::now() >= deadline)) break;
+    WaitAMoment(lock, &state_changed_, hard() ? Clock::time_point::max() : deadline);
   }
   if (root_.fh.raw.len == 0) return Errno(EHOSTDOWN);
   return root_;
@@ -170,20 +173,30 @@ std::unique_ptr<Call> Link::ExecuteDetached(std::unique_ptr<Call> call, uint64_t
 Outcome Link::TakeSlot(Lock& lock, Call* call, uint64_t generation) {
   Want();
   for (;;) {
+    if (WithdrawalScope::Withdrawn()) return Outcome::kWithdrawn;
     if (state_ == State::kUp) {
       if (call->uses_open && generation != generation_) return Outcome::kStaleSession;
       if (!free_.empty()) {
         AssignSlot(call);
         return Outcome::kReplied;
       }
-      slot_freed_.wait(lock);
+      WaitAMoment(lock, &slot_freed_, Clock::time_point::max());
       continue;
     }
-    if (state_ == State::kDown || state_ == State::kClosed) return Outcome::kHostDown;
-    const auto deadline = trouble_since_ + (call->patient ? lease_ : options_.patience);
-    if (Clock::now() >= deadline) return Outcome::kHostDown;
-    state_changed_.wait_until(lock, deadline);
+    if (state_ == State::kClosed || aborted_) return Outcome::kHostDown;
+    auto deadline = Clock::time_point::max();
+    if (!hard()) {
+      if (state_ == State::kDown) return Outcome::kHostDown;
+      deadline = trouble_since_ + (call->patient ? lease_ : options_.patience);
+      if (Clock::now() >= deadline) return Outcome::kHostDown;
+    }
+    WaitAMoment(lock, &state_changed_, deadline);
   }
+}
+
+void Link::WaitAMoment(Lock& lock, std::condition_variable* changed, Clock::time_point deadline) {
+  constexpr std::chrono::milliseconds kMoment{100};
+  changed->wait_until(lock, std::min(deadline, Clock::now() + kMoment));
 }
 
 void Link::AssignSlot(Call* call) {

@@ -26,6 +26,10 @@
 // Calls are completed by the holder of the reader role, or by the link's thread when there is no
 // connection and nobody holds the role; so a buffer is never written to after its call has ended.
 //
+// Patience. Softly mounted, a call ends at the latest when the lease has passed without a connection; a hard one waits as
+// long as it takes, and its session is kept, so that a call that was sent is answered exactly once if the owner still has it.
+// `Abort` ends both kinds at once. A call that has not been sent is turned back when its caller has gone (withdrawal.h).
+//
 // Liveness. When nothing was heard for a third of the lease, the link's thread sends PING: this
 // renews the lease and lets the read timeout of the socket (two thirds of the lease) tell a silent
 // owner from a quiet one.
@@ -64,6 +68,8 @@ struct LinkOptions {
   bool on_demand = false;
   // Calls may ask for caps: somebody listens for recalls (RecallChannel).
   bool caps = false;
+  // Calls wait for the owner as long as it takes (set_hard).
+  bool hard = false;
 };
 
 // What a further connection needs to belong to the session.
@@ -117,6 +123,19 @@ class Link {
   // The export's root as of the last HELLO. Waits for a connection as a call does.
   ErrnoOr<Entry> Root();
 
+  // Hard or soft, from now on; calls that wait already go by it as well.
+  void set_hard(bool hard);
+  bool hard() const { return hard_.load(std::memory_order_relaxed); }
+  // Gives the session up: every call under way ends as kLost, those that wait and later ones as kHostDown, until the owner
+  // has been reached again or Resurrect. Returns when they have been told. Does not wait for the owner.
+  void Abort();
+  void Resurrect();
+  bool aborted() const;
+  // There is no connection, and it is not the first one that is being made.
+  bool unreachable() const;
+  // Whether anything has come from the owner since then.
+  bool HeardSince(std::chrono::steady_clock::time_point time) const;
+
   // Sends the call and waits for its end.
   Outcome Execute(Call* call, uint64_t generation, CancelToken* cancel = nullptr);
   // Sends the call and forgets it: nobody learns its result. Returns the call if no slot is to be
@@ -163,12 +182,17 @@ class Link {
   void Poke();
   // A call needs the connection.
   void Want() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Waits for a change of the connection or of the slots, for a moment at most: a caller may go meanwhile.
+  void WaitAMoment(Lock& lock, std::condition_variable* changed, Clock::time_point deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Bounds every read and write on the socket from now on.
   static void SetTimeouts(int fd, std::chrono::milliseconds read, std::chrono::milliseconds write);
   void KeepAlive();
   // Sends a call without arguments for the link itself; false if the connection was lost meanwhile.
   bool SendOwn(uint16_t op);
   absl::Status TryConnect();
+  // The calls under way of a session that is given up end, and there is none.
+  void GiveUpSession(Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Resume(std::shared_ptr<TlsStream> stream, bool opens_kept);
   void StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep& rep);
   // Opens and caps of before are gone.
@@ -209,6 +233,9 @@ class Link {
   Entry root_ ABSL_GUARDED_BY(mu_);
   std::chrono::milliseconds lease_ ABSL_GUARDED_BY(mu_){12000};
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
+  std::atomic<bool> hard_{false};
+  bool aborted_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t aborts_ ABSL_GUARDED_BY(mu_) = 0;  // a connection that was begun before one is not used
   Clock::time_point trouble_since_ ABSL_GUARDED_BY(mu_);
   Clock::time_point last_heard_ ABSL_GUARDED_BY(mu_);
   std::string last_reported_;  // why it could not be reached; the link's thread only

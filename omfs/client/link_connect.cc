@@ -132,9 +132,10 @@ bool Link::SendOwn(uint16_t op) {
 }
 
 absl::Status Link::TryConnect() {
-  uint64_t session, boot;
+  uint64_t session, boot, aborts;
   {
     Lock lock(mu_);
+    aborts = aborts_;
     while (role_taken_) role_dropped_.wait(lock);
     if (session_ == 0) boot_ = WallNanoseconds();
     session = session_;
@@ -160,6 +161,7 @@ absl::Status Link::TryConnect() {
   bool same_epoch;
   {
     Lock lock(mu_);
+    if (aborts != aborts_) return absl::CancelledError("aborted meanwhile");
     same_epoch = epoch_ == Le64(rep.epoch);
     epoch_ = Le64(rep.epoch);
     knows_reclaimed_ = (Le32(rep.features) & OMFS_FEATURE_RECLAIM) != 0;
@@ -185,8 +187,9 @@ void Link::Resume(std::shared_ptr<TlsStream> stream, bool opens_kept) {
   if (!opens_kept) NewGeneration();
   {
     Lock lock(mu_);
-    if (state_ == State::kClosed) return;
+    if (state_ == State::kClosed || session_ == 0) return;  // aborted: the next attempt starts anew
     session = session_;
+    aborted_ = false;
     for (const Slot& slot : slots_) {
       if (slot.call == nullptr) continue;
       slot.call->replaying_ = true;
@@ -242,6 +245,7 @@ void Link::StartSession(std::shared_ptr<TlsStream> stream, const omfs_hello_rep&
     for (uint16_t i = static_cast<uint16_t>(slots_.size() - 1); i >= 1; --i) free_.push_back(i);
     stream_ = stream;
     state_ = State::kUp;
+    aborted_ = false;
     state_changed_.notify_all();
   }
   spdlog::info("{} node={} address={} port={}", first ? "connected" : "session started anew",
@@ -271,13 +275,67 @@ void Link::CheckLease() {
   Lock lock(mu_);
   if (state_ != State::kLost) return;
   const auto end = std::max(last_heard_ + lease_, trouble_since_ + options_.patience);
-  if (Clock::now() < end) return;
+  if (Clock::now() < end || hard()) return;
   while (role_taken_) role_dropped_.wait(lock);
   if (state_ != State::kLost) return;
-  EndCalls(Outcome::kExpired);
+  GiveUpSession(Outcome::kExpired);
+}
+
+void Link::GiveUpSession(Outcome outcome) {
+  EndCalls(outcome);
   session_ = 0;
   state_ = State::kDown;
   state_changed_.notify_all();
+  slot_freed_.notify_all();
+}
+
+void Link::Abort() {
+  Lock lock(mu_);
+  aborted_ = true;
+  ++aborts_;
+  // Whoever holds the reader role finds its connection gone, and drops it.
+  while (stream_ || role_taken_) {
+    if (const std::shared_ptr<TlsStream> stream = stream_) {
+      lock.unlock();
+      Lose(stream, absl::CancelledError("aborted"));
+      lock.lock();
+    } else {
+      role_dropped_.wait(lock);
+    }
+  }
+  if (state_ != State::kClosed) GiveUpSession(Outcome::kLost);
+}
+
+void Link::Resurrect() {
+  {
+    Lock lock(mu_);
+    aborted_ = false;
+    if (state_ == State::kDown) state_ = State::kConnecting, trouble_since_ = Clock::now();
+    wanted_ = true;
+    state_changed_.notify_all();
+  }
+  Poke();
+}
+
+bool Link::aborted() const {
+  std::lock_guard lock(mu_);
+  return aborted_;
+}
+
+void Link::set_hard(bool hard) {
+  hard_ = hard;
+  std::lock_guard lock(mu_);
+  state_changed_.notify_all();
+}
+
+bool Link::unreachable() const {
+  std::lock_guard lock(mu_);
+  return state_ != State::kUp && state_ != State::kConnecting;
+}
+
+bool Link::HeardSince(Clock::time_point time) const {
+  std::lock_guard lock(mu_);
+  return last_heard_ >= time;
 }
 
 void Link::ReportUnreachable(const absl::Status& why) {

@@ -23,7 +23,7 @@ NodeClient::~NodeClient() = default;
 
 Errno NodeClient::Transact(Call* call, Opens opens, Build build, CapTerms* terms, CancelToken* cancel) {
   if (terms != nullptr) terms->held = 0, terms->stamp = CapStamp();
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kMaxAttempts || link_.hard(); ++attempt) {
     call->Reset();
     const uint64_t generation = link_.generation();
     OpenIds ids;
@@ -51,16 +51,19 @@ Errno NodeClient::Transact(Call* call, Opens opens, Build build, CapTerms* terms
         return call->status;
       case Outcome::kStaleSession:
         continue;
+      case Outcome::kWithdrawn:
+        return Errno(EINTR);
       case Outcome::kHostDown:
         return Errno(attempt == 0 ? EHOSTDOWN : EIO);
       case Outcome::kLost:
         if (!call->keep_reply || call->repeatable) continue;
         break;
       case Outcome::kExpired:
+        if (!call->keep_reply) return Errno(ETIMEDOUT);
         break;
     }
-    spdlog::error("call ended without an answer node={} op={} may_have_been_done={}",
-                  link_.node().value, OpName(call->op), call->keep_reply ? "yes" : "no");
+    spdlog::error("call ended without an answer node={} op={} may_have_been_done=yes", link_.node().value,
+                  OpName(call->op));
     return Errno(EIO);
   }
   return Errno(EIO);
@@ -130,7 +133,8 @@ Errno NodeClient::Reopen(RemoteOpen* open) {
       caller = Caller();
       continue;
     }
-    if (e.value == EHOSTDOWN || e.value == EIO) return e;
+    // Nothing is known of the file; it may be there the next time.
+    if (e.value == EHOSTDOWN || e.value == ETIMEDOUT || e.value == EIO || e.value == EINTR) return e;
     spdlog::warn("cannot open again after the owner's restart node={} why={}", link_.node().value,
                  Quoted(strerror(e.value)));
     open->broken_ = Errno(ESTALE);

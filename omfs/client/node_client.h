@@ -1,8 +1,11 @@
 // NodeClient: the typed operations on one owner's export. Every call blocks until the owner has
 // answered or cannot answer any more, and returns what the owner's file system said, or
 //   EHOSTDOWN  the owner cannot be reached; nothing was done
-//   EIO        the owner was lost while the call was under way; it may have been done (one line is
-//   logged) ESTALE     the open or object is gone.
+//   ETIMEDOUT  the owner did not answer a question within the lease
+//   EIO        the owner was lost while the call was under way; it may have been done (one line is logged)
+//   EINTR      whoever wanted it has gone (WithdrawalScope); nothing was done
+//   ESTALE     the open or object is gone
+// Hard (LinkOptions) instead of the first two: waits.
 #pragma once
 
 #include <sys/statvfs.h>

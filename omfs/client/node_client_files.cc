@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "omfs/client/node_client_calls.h"
+#include "omfs/client/withdrawal.h"
 #include "omfs/wire/attr.h"
 
 namespace omfs {
@@ -84,6 +85,7 @@ void NodeClient::Close(const Caller& caller, const RemoteOpenRef& open, uint64_t
     call->uses_open = true;
     EncodeRequest(call->op, caller, req, &call->meta);
   }
+  const WithdrawalScope even_so(nullptr);
   // A lock given up with it must be free when this returns.
   if (!open->has_locked()) call = link_.ExecuteDetached(std::move(call), generation);
   if (call) link_.Execute(call.get(), generation);

@@ -177,6 +177,71 @@ def child(code):
     return pid
 
 
+SPAWNED = {}
+
+
+def spawn(code, group=False):
+    """A child process that runs the code and ends; result() tells how. group: it leads a process group of its own."""
+    ends = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ends[0])
+        if group:
+            os.setpgid(0, 0)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        answer = evaluate(code)
+        os.write(ends[1], json.dumps(answer).encode())
+        os._exit(0)
+    os.close(ends[1])
+    SPAWNED[pid] = ends[0]
+    return pid
+
+
+def result(pid):
+    """Waits for a spawned child: its value or errno's name, or the signal that ended it as "signal 9"."""
+    status = os.waitpid(pid, 0)[1]
+    with os.fdopen(SPAWNED.pop(pid)) as f:
+        text = f.read()
+    if os.WIFSIGNALED(status):
+        return f"signal {os.WTERMSIG(status)}"
+    answer = json.loads(text)
+    return answer.get("value", answer.get("errno", answer.get("mistake")))
+
+
+def process_state(pid):
+    """The letter of /proc; empty when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def settled(*pids):
+    """Waits until all of them sleep, and have slept for a while: each has got to where it waits."""
+    quiet = 0
+    while quiet < 15:
+        time.sleep(0.01)
+        quiet = quiet + 1 if all(process_state(pid) in ("S", "D", "Z", "") for pid in pids) else 0
+    return [process_state(pid) for pid in pids]
+
+
+def raw(function, *arguments):
+    """A call of libc that python does not repeat when a signal interrupts it."""
+    return checked(getattr(LIBC, function)(*arguments))
+
+
+TICKS = []
+
+
+def tick(seconds):
+    """A handled signal every so often from now on; TICKS gets longer with each that was delivered."""
+    signal.signal(signal.SIGALRM, lambda *_: TICKS.append(1))
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+
 def end(pid, with_signal=signal.SIGKILL):
     os.kill(pid, with_signal)
     os.waitpid(pid, 0)
