@@ -151,6 +151,7 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          if (!ParseNumber<uint64_t>(v.substr(behind ? 1 : 0), 0, 24ULL * 3600 * 1000, &ms)) return false;
          c.clock_offset_ms = behind ? -static_cast<int64_t>(ms) : static_cast<int64_t>(ms);
          return true;
+       }},
       {"hard",
        [&c](const std::string& v) {
          c.hard = v == "yes";
