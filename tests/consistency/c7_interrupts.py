@@ -2,7 +2,10 @@
 soft; abort, umount -f and -l; df.
 
 Nothing here is timed. That a wait ended because of what the case did, and not because a lease had passed, is shown by a
-hard mount: there it never ends by itself. A wait that does not end is a hang (HANG_SECONDS)."""
+hard mount: there it never ends by itself. A wait that does not end is a hang (HANG_SECONDS).
+
+What a node that caches knows already it tells without waiting: so attributes are asked for of a file ("unseen") that only the other
+node has had to do with."""
 import contextlib
 import time
 
@@ -30,7 +33,7 @@ WAITS = {
     "read": "os.pread(fd, 10, 0)",
     "write": "os.pwrite(fd, b'OLDER', 0)",
     "append": "os.write(appending, b'OLDER')",
-    "stat": "os.stat(d + '/f').st_size",
+    "stat": "os.stat(d + '/unseen').st_size",
     "statx": "shell('stat ' + d + '/f')",
     "readdir": "names(d)",
     "create": "write(d + '/new', 'OLDER')",
@@ -56,6 +59,7 @@ def killed_while_waiting_in(s, name):
     """The owner is stopped, the caller killed; what is done afterwards by others of the same node is not undone by what was
     under way, and all see the same."""
     a, b = others(s)
+    b("write(d + '/unseen', '')")
     a("write(d + '/f', 'old' + 8000 * '.')\nwrite(d + '/other', 'o')\n"
       "fd = os.open(d + '/f', os.O_RDWR)\nappending = os.open(d + '/f', os.O_RDWR)\n"
       "m = mmap.mmap(fd, 8003, mmap.MAP_SHARED)\nNone")
@@ -104,10 +108,11 @@ def killed_while_waiting_for_a_node_that_is(s, fault):
 @case(owners=(2,), variants={"sigint": (2,), "sigquit": (3,), "sigterm": (15,), "sigusr1": (10,)})
 def a_signal_without_handler_ends_who_waits(s, number):
     a, b = others(s)
-    a("write(d + '/f', 'text')\nfd = os.open(d + '/f', os.O_RDONLY)")
+    b("write(d + '/unseen', 'text')")
+    a("write(d + '/f', 'text')\nfd = os.open(d + '/f', os.O_RDWR)")
     with hard(s, a), Broken(s, "stop", s.owner):
         a("pids = [spawn('import resource\\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\\n' + c) for c in "
-          "('os.pread(fd, 9, 0)', 'os.stat(d).st_ino')]\nsettled(*pids)")
+          "('os.pread(fd, 9, 0)', \"os.stat(d + '/unseen').st_size\")]\nsettled(*pids)")
         a(f"for pid in pids: os.kill(pid, {number})")
         s.same("ended by it", [f"signal {number}"] * 2, a("[result(pid) for pid in pids]"))
     a("os.close(fd)")
@@ -117,7 +122,7 @@ CALM = {
     "read": ("b = ctypes.create_string_buffer(20)\nr = raw('pread', fd, b, 20, ctypes.c_long(0))\nv = [r, b.value.decode()]",
              [4, "text"]),
     "write": ("v = raw('pwrite', fd, b'TEXT', 4, ctypes.c_long(0))", 4),
-    "stat": ("v = os.stat(d + '/f').st_size", 4),
+    "stat": ("v = os.stat(d + '/unseen').st_size", 4),
     "open": ("v = raw('open', (d + '/f').encode(), os.O_RDONLY) >= 0", True),
     "create": ("v = raw('open', (d + '/new').encode(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644) >= 0", True),
     "rename": ("v = raw('rename', (d + '/f').encode(), (d + '/g').encode())", 0),
@@ -129,6 +134,7 @@ CALM = {
 def a_handled_signal_does_not_disturb(s, code, wanted):
     """Natively none of these is interrupted. The handler is installed without SA_RESTART and runs when the call is over."""
     a, b = others(s)
+    b("write(d + '/unseen', 'text')")
     a("write(d + '/f', 'text')\nfd = os.open(d + '/f', os.O_RDWR)")
     with hard(s, a), Broken(s, "stop", s.owner) as broken:
         a(f"pid = spawn({'tick(0.02)' + chr(10) + code + chr(10) + 'signal.setitimer(signal.ITIMER_REAL, 0)' + chr(10) + '[v, len(TICKS) > 0]'!r})")
@@ -277,9 +283,10 @@ def more_are_killed_than_the_session_has_slots(s):
 @case(owners=(2,), variants={"cut_off": ("cut",), "stopped": ("stop",), "killed": ("kill",)})
 def soft_ends_by_itself(s, fault):
     a, b = others(s)
+    b("write(d + '/unseen', '')")
     a("write(d + '/f', 'old')\nfd = os.open(d + '/f', os.O_RDWR)")
     with Broken(s, fault, s.owner) as broken:
-        a("pids = [spawn(c) for c in (\"os.pread(fd, 9, 0)\", \"os.stat(d + '/f').st_size\", \"os.pwrite(fd, b'new', 0)\")]")
+        a("pids = [spawn(c) for c in (\"os.pread(fd, 9, 0)\", \"os.stat(d + '/unseen').st_size\", \"os.pwrite(fd, b'new', 0)\")]")
         got = a("[result(pid) for pid in pids]")
         s.same("errors that say so", True, all(g in UNREACHED for g in got) or got)
         s.same("a question times out or was not asked", True, all(g in ("EHOSTDOWN", "ETIMEDOUT", "EIO") for g in got[:2]) or got)
@@ -308,9 +315,10 @@ def hard_waits_longer_than_lease_and_grace(s, fault):
 @case(owners=(2,))
 def abort_ends_what_waits_and_what_comes_later(s):
     a, b = others(s)
+    b("write(d + '/unseen', '')")
     a("write(d + '/f', 'old')\nfd = os.open(d + '/f', os.O_RDWR)\nwrite(f'/mfs/3/live', 'alive')")
     with hard(s, a), Broken(s, "stop", s.owner) as broken:
-        a("pids = [spawn(c) for c in (\"os.pread(fd, 9, 0)\", \"os.pwrite(fd, b'new', 0)\", \"names(d)\", \"os.stat(d + '/f').st_size\")]\n"
+        a("pids = [spawn(c) for c in (\"os.pread(fd, 9, 0)\", \"os.pwrite(fd, b'new', 0)\", \"names(d)\", \"os.stat(d + '/unseen').st_size\")]\n"
           "settled(*pids)")
         s.same("abort", [0, ""], a(f"shell('mosctl abort {s.owner}')"))
         got = a("[result(pid) for pid in pids]")
@@ -364,7 +372,7 @@ def umount_by_force_with_processes_inside(s):
         s.same("others live", True, isinstance(a("names('/mfs/3')"), list))
         broken.mend()
         s.same("mounted again", [0, ""], a(f"shell('mosctl mount {s.owner}')"))
-        s.same("and there", True, until(HANG_SECONDS, lambda: a("read(d + '/f')") in ("old", "new")) is not None)
+        s.same("and there", True, until(HANG_SECONDS, lambda: a("read(d + '/f')") in ("old", "", "new")) is not None)
     s.same("who was inside still gets errors", True, is_error(inside("os.pread(fd, 3, 0)")))
     s.everywhere("the same for all", a("read(d + '/f')"), "read(d + '/f')")
 
