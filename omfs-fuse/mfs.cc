@@ -36,7 +36,8 @@ absl::StatusOr<std::unique_ptr<Mfs>> Mfs::Mount(const Config& config,
   // request: mounting waits for operations under way in the directory it covers.
   for (const auto& [id, client] : mfs->clients_) {
     const std::string path = fmt::format("{}/{}", mount_point, id.value);
-    auto fs = std::make_shared<NodeFs>(client, config.cache);
+    auto own = id == config.node ? std::make_unique<OwnFiles>(config, path) : nullptr;
+    auto fs = std::make_shared<NodeFs>(client, config.cache, std::move(own));
     OMFS_ASSIGN_OR_RETURN(
         session, FuseSession::Start(fs, path, fmt::format("omfs:{}", id.value), flags,
                                     [path] { spdlog::info("mount ended path={}", path); }));

@@ -27,6 +27,9 @@ void FuseRequest::Create(const fuse_entry_param& e, const fuse_file_info& fi) {
   fuse_reply_create(Take(), &e, &fi);
 }
 void FuseRequest::Open(const fuse_file_info& fi) { fuse_reply_open(Take(), &fi); }
+void FuseRequest::Opened(std::span<const std::byte> body) {
+  fuse_reply_buf(Take(), reinterpret_cast<const char*>(body.data()), body.size());
+}
 void FuseRequest::Attr(const struct stat& st, double valid_seconds) {
   fuse_reply_attr(Take(), &st, valid_seconds);
 }

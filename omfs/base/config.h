@@ -43,6 +43,8 @@ struct Config {
   std::string log_file;                       // log_file = FILE, empty = stderr
   uint32_t lease_ms = 12000;                  // lease_ms = 12000
   bool cache = false;                         // cache = yes|no: /mfs caches what the owners grant caps for
+  bool passthrough = true;                    // passthrough = yes|no: the kernel reads and writes this node's own files itself
+  bool local_bind = false;                    // local = fuse|bind: how /mfs/<this node> is to be mounted
   std::vector<NodeEntry> nodes;               // read from node_map
 
   // The entry of a node, or nullptr.
