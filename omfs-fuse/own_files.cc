@@ -1,8 +1,12 @@
 #include "omfs-fuse/own_files.h"
 
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
+#include <cstdlib>
+
+#include "omfs-fuse/proc_file.h"
 #include "omfs/base/log.h"
 #include "omfs/wire/endian.h"
 #include "omfs/wire/local_files.h"
@@ -54,6 +58,15 @@ Passthrough::Terms OwnFiles::Enter(NodeClient* node, FuseInode* inode, const Ope
                                 if (fd.ok() || fd.error().value != ESTALE || attempt == 2) return fd;
                               }
                             });
+}
+
+bool OwnFiles::BelongsToWrite(const RequestIds& ids, const FuseInode* inode, std::string_view name) {
+  if (inode == nullptr || !inode->backing.backed() || name != "security.capability") return false;
+  const auto status = ReadProcFile(fmt::format("/proc/{}/status", ids.pid));
+  const size_t at = status ? status->find("\nCapEff:") : std::string::npos;
+  if (at == std::string::npos) return false;
+  const uint64_t effective = strtoull(status->c_str() + at + 8, nullptr, 16);
+  return (effective >> CAP_SETFCAP & 1) == 0;
 }
 
 void OwnFiles::Leave(FuseInode* inode) {
