@@ -129,9 +129,8 @@ Passthrough::Terms Passthrough::Enter(Backing* backing, const Open& open,
       terms.refused = Errno(EINVAL);
     } else {
       const bool root = open.uid == 0 && !options_.root_is_nobody;
-      const bool keeps_set_id = root && (open.mode & (S_ISUID | S_ISGID)) != 0;
-      const bool served = (open.flags & O_APPEND) != 0 ||
-                          (Writes(open.flags) && (root != backing->with_roots_rights_ || keeps_set_id));
+      const bool set_id = (open.mode & (S_ISUID | S_ISGID)) != 0;
+      const bool served = (open.flags & O_APPEND) != 0 || (Writes(open.flags) && (root != backing->with_roots_rights_ || set_id));
       terms.open_flags = kOpenPassthrough | (served ? kOpenDirectIo : 0);
       terms.backing_id = backing->id_;
     }

@@ -25,10 +25,11 @@
 //     that registered the file: reserved blocks, quotas, and the loss of set-id bits on a write would go by those. So a file is
 //     registered by a thread with the rights of the first opener's kind: root's, or nobody's (kOthers) - but never with
 //     CAP_FSETID, so that set-id bits go at a write whoever writes.
-//   - Root writing to a set-id file: root's writes leave those bits, so the owner does them.
+//   - Writers of a set-id file: whether a write takes such a bit away depends on the writer (root's do not, nor do those of a
+//     member of the group where the group may not execute), so the owner does them.
 // O_DIRECT is the file system's affair then, with its alignment; where that has none, the open fails with EINVAL as natively.
-// What remains of that: root's writes through an open from before a chmod u+s take the bit away, which natively they do not; and
-// a process that has given up root's rights writes with them through a descriptor that root opened.
+// What remains of that: a write through an open from before the chmod that set such a bit always takes it away, which natively
+// depends on the writer; and a process that has given up root's rights writes with them through a descriptor that root opened.
 //
 // Attributes: the kernel forgets what it knows after a passthrough write or read, and asks. What this program knows under caps
 // may be older than an access time that passthrough has moved: nothing of it is given out while there are backed opens
