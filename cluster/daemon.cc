@@ -17,7 +17,9 @@
 #include "omfs/net/frame.h"
 #include "omfs/net/tls.h"
 #include "omfs/server/data_server.h"
+#include "omfs/server/local_files.h"
 #include "omfs/store/store.h"
+#include "omfs/wire/local_files.h"
 
 namespace omfs {
 namespace {
@@ -85,6 +87,10 @@ class Daemon::Impl {
     const auto fdkeeper = FindProgram("omfs-fdkeeper");
     if (!fdkeeper.ok()) spdlog::error("no fd-keeper, files without a name will not outlive omfsd: {}", Text(fdkeeper.status()));
     OMFS_ASSIGN_OR_RETURN(data_, DataServer::Start(config_, tls_, store_, fdkeeper.value_or("")));
+    OMFS_ASSIGN_OR_RETURN(local_files_, LocalFiles::Start(config_.run_dir + "/" + kLocalFilesSocket,
+                                                         [this](SessionId session, OpenId open, const omfs_fh& object) {
+                                                           return data_->Descriptor(session, open, object);
+                                                         }));
     client_->StartPings();
     if (KernelClientPresent()) kernel_ = std::make_unique<KernelClient>(tls_, config_.node, OtherNodes());
     local_ = LocalServer::Start(std::move(socket), socket_path,
@@ -101,6 +107,7 @@ class Daemon::Impl {
     if (client_) client_->Stop();
     if (local_) local_->Stop();
     if (control_) control_->Stop();
+    if (local_files_) local_files_->Stop();
     if (data_) data_->Stop();
   }
 
@@ -165,6 +172,12 @@ class Daemon::Impl {
       out->set_up(health.up);
       out->set_detail(health.detail);
     }
+    for (const LocalFiles::Mount& m : local_files_->Mounts()) {
+      local::OwnMount* out = status->add_own_mounts();
+      out->set_path(m.path);
+      out->set_passthrough(m.passthrough);
+      out->set_detail(m.detail);
+    }
     const ServerStats stats = data_->stats();
     status->set_sessions(stats.sessions);
     status->set_opens(stats.opens);
@@ -177,6 +190,7 @@ class Daemon::Impl {
   std::shared_ptr<TlsContext> tls_;
   std::shared_ptr<Store> store_;
   std::unique_ptr<DataServer> data_;
+  std::unique_ptr<LocalFiles> local_files_;
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<Agents> agents_;
   std::unique_ptr<Migrator> migrator_;

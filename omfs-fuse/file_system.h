@@ -18,6 +18,10 @@ class FileSystem {
 
   // Whether the kernel may ask for attributes with listings (READDIRPLUS).
   virtual bool OffersReadDirPlus() const = 0;
+  // How deep the connection's file system counts as stacked on others, for passthrough (1 or 2); 0: there is none.
+  virtual uint32_t StackDepth() const { return 0; }
+  // FUSE_INIT has been answered. Requests may already be under way. device lives as long as they come.
+  virtual void Connected(int device, uint64_t offered_by_kernel) {}
 
   virtual void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) = 0;
   virtual void Forget(fuse_ino_t ino, uint64_t count) = 0;
@@ -82,6 +86,8 @@ class FileSystem {
     fuse_ino_t ino = 0;
     omfs_attr attr{};
     uint64_t handle = 0;  // fuse_file_info::fh
+    uint32_t open_flags = 0;  // FOPEN_*
+    int32_t backing_id = 0;   // with FOPEN_PASSTHROUGH
   };
   virtual ErrnoOr<NewFile> TmpFile(const RequestIds& ids, fuse_ino_t dir, int flags,
                                    mode_t mode) = 0;

@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "omfs-fuse/data_gate.h"
 #include "omfs-fuse/fuse_api.h"
+#include "omfs-fuse/passthrough.h"
 #include "omfs/client/node_client.h"
 #include "omfs/client/object_cache.h"
 
@@ -32,6 +33,7 @@ class FuseInode : public std::enable_shared_from_this<FuseInode> {
   // What is known of it, and what the kernel may have of it.
   ObjectCache cache;
   DataGate data_gate;
+  Backing backing;
   std::atomic<bool> may_have_pages{false};   // the kernel may hold data
   std::atomic<uint64_t> pages_generation{0};  // ... of this generation (Link)
   std::atomic<bool> listing_tainted{false};  // ... or a listing that no cap protects

@@ -27,6 +27,7 @@
 #include "omfs-fuse/file_system.h"
 #include "omfs-fuse/inode_table.h"
 #include "omfs-fuse/kernel_cache.h"
+#include "omfs-fuse/own_files.h"
 #include "omfs-fuse/release_queue.h"
 #include "omfs/client/node_client.h"
 #include "omfs/client/recall_channel.h"
@@ -43,8 +44,9 @@ class NodeFs : public FileSystem {
   // node: whose export is this connection's root directory; null if the root is not an owner's
   // (RootFs).
   // caches: StartCaching will be called.
-  explicit NodeFs(std::shared_ptr<NodeClient> node, bool caches = false)
-      : node_(std::move(node)), caches_(caches) {}
+  // own: null unless the export is this node's own.
+  explicit NodeFs(std::shared_ptr<NodeClient> node, bool caches = false, std::unique_ptr<OwnFiles> own = nullptr)
+      : node_(std::move(node)), caches_(caches), own_(std::move(own)) {}
   ~NodeFs() override;
 
   // From now on the kernel's cache is used, and caps are asked for. Once, after the connection has been made.
@@ -52,6 +54,10 @@ class NodeFs : public FileSystem {
 
   // Without caps the kernel could keep none of the attributes.
   bool OffersReadDirPlus() const override { return caches_; }
+  uint32_t StackDepth() const override { return own_ ? own_->stack_depth() : 0; }
+  void Connected(int device, uint64_t offered) override {
+    if (own_) own_->Connected(device, offered);
+  }
 
   // Names and attributes (node_fs_names.cc).
   void Lookup(FuseRequest& r, fuse_ino_t parent, const char* name) override;
@@ -186,6 +192,8 @@ class NodeFs : public FileSystem {
   void ChangedUnseen(NodeClient* node, const std::optional<Fh>& fh, const CapTerms& terms);
   // Written past the kernel's pages: those that it may hold for other users go.
   void DropPages(FuseInode* inode, uint64_t offset, uint64_t length);
+  // Of this node's own files: how the kernel is to reach the file of an open (Passthrough::Terms). Refused: the open is closed.
+  Passthrough::Terms Join(uint64_t handle, const Opened& opened);
   bool MayOpenLater(const Object& object, int flags) const;
   EntryNotifier* notifier() const { return notifier_.get(); }
 
@@ -210,6 +218,7 @@ class NodeFs : public FileSystem {
 
   const std::shared_ptr<NodeClient> node_;
   const bool caches_;
+  const std::unique_ptr<OwnFiles> own_;
   InodeTable inodes_;
   mutable std::mutex last_mu_;
   std::optional<omfs_attr> last_root_ ABSL_GUARDED_BY(last_mu_);
@@ -230,6 +239,7 @@ struct FileHandle {
   FuseInode* inode = nullptr;  // null for a root directory
   RemoteOpenRef open;
   bool cached = false;  // reads fill the kernel's pages
+  bool joined = false;  // OwnFiles::Enter
 
   // Directories: the page read last and how far it was handed out.
   std::mutex dir_mu;

@@ -122,7 +122,7 @@ bool NodeFs::AnswerLookupFromCache(FuseRequest& r, const Object& dir, const char
   }
   // Only what the kernel knows has attributes here.
   const auto found = inodes_.Find(dir.node, **known);
-  if (found.empty()) return false;
+  if (found.empty() || found.back()->backing.backed()) return false;
   const auto attr = found.back()->cache.Attributes(generation);
   if (!attr) return false;
   e.ino = inodes_.Remember(dir.node, **known)->number;
@@ -146,7 +146,7 @@ void NodeFs::AnswerAttributes(FuseRequest& r, const Object& object, const omfs_a
 }
 
 bool NodeFs::AnswerAttributesFromCache(FuseRequest& r, const Object& object) {
-  if (!caching_ || object.inode == nullptr) return false;
+  if (!caching_ || object.inode == nullptr || object.inode->backing.backed()) return false;
   if (object.inode->may_have_pages) ForgetOldPages(object.inode);
   std::shared_lock publish(publish_);
   const double validity = Validity();

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <memory>
 
+#include <linux/fuse.h>
+
 #include "omfs-fuse/node_fs.h"
+#include "omfs-fuse/raw_ops.h"
 #include "omfs/wire/attr.h"
 
 namespace omfs {
@@ -57,7 +60,8 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   // Pages of the kernel are valid whenever there are any (DataGate), so they are always kept. O_APPEND and O_DIRECT, and any
   // writing, go past them.
   const bool reads_only = (fi->flags & (O_ACCMODE | O_DIRECT | O_TRUNC)) == O_RDONLY;
-  if (MayOpenLater(*object, fi->flags)) {
+  const bool passes_through = own_ != nullptr && own_->passes_through();
+  if (!passes_through && MayOpenLater(*object, fi->flags)) {
     fi->fh = NewHandle(object->node, object->inode, object->node->OpenLater(r.caller(), object->fh, fi->flags));
     FileHandle::Of(fi)->cached = true;
     fi->keep_cache = 1;
@@ -80,6 +84,13 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   if (!opened.ok()) return r.Fail(opened.error());
   fi->fh = NewHandle(object->node, object->inode, opened->open);
   if (caching_ && terms.object(kAttributeCaps)) object->inode->cache.PutAttributes(opened->entry.attr, terms.stamp);
+  const Passthrough::Terms backing = Join(fi->fh, *opened);
+  if (!backing.refused.ok()) return r.Fail(backing.refused);
+  if (backing.backing_id != 0) {
+    r.Opened(OpenBody(fi->fh, backing.open_flags, backing.backing_id));
+    if (!r.taken()) DropOpen(fi->fh);
+    return;
+  }
   if (caching_ && reads_only && terms.object(OMFS_CAP_F)) {
     FileHandle::Of(fi)->cached = true;
     fi->keep_cache = 1;
@@ -88,6 +99,19 @@ void NodeFs::Open(FuseRequest& r, fuse_ino_t ino, fuse_file_info* fi) {
   }
   r.Open(*fi);
   if (!r.taken()) DropOpen(fi->fh);
+}
+
+Passthrough::Terms NodeFs::Join(uint64_t handle, const Opened& opened) {
+  if (own_ == nullptr || !own_->passes_through()) return {};
+  auto* h = reinterpret_cast<FileHandle*>(handle);
+  const Passthrough::Terms terms = own_->Enter(h->node, h->inode, opened);
+  h->joined = terms.refused.ok();
+  if (!h->joined) {
+    const std::unique_ptr<FileHandle> gone(h);
+    h->inode->RemoveOpen(h->open);
+    h->node->Close(h->open->opener(), h->open, 0);
+  }
+  return terms;
 }
 
 namespace {
@@ -113,9 +137,15 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
   if (!opened.ok()) return r.Fail(ForTheKernelToOpen(opened.error()));
   Made(r.ids(), parent, dir->node);
   if ((fi->flags & O_TRUNC) != 0) ChangedUnseen(dir->node, opened->entry.fh, terms);
+  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
+  fi->fh = NewHandle(dir->node, inode, opened->open);
+  const Passthrough::Terms backing = Join(fi->fh, *opened);
+  if (!backing.refused.ok()) {
+    inodes_.Forget(inode->number, 1);
+    return r.Fail(backing.refused);
+  }
   fuse_entry_param e{};
   std::shared_lock publish(publish_);
-  FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
   e.ino = inode->number;
   e.attr = StatFrom(opened->entry.attr);
   if (caching_ && dir->inode != nullptr && terms.directory(OMFS_CAP_L)) {
@@ -126,9 +156,12 @@ void NodeFs::Create(FuseRequest& r, fuse_ino_t parent, const char* name, mode_t 
     inode->cache.PutAttributes(opened->entry.attr, terms.stamp);
     if (inode->cache.AttributesAlive(terms.stamp)) e.attr_timeout = Validity();
   }
-  fi->fh = NewHandle(dir->node, inode, opened->open);
   fi->direct_io = 1;
-  r.Create(e, *fi);
+  if (backing.backing_id != 0) {
+    r.Opened(CreateBody(e, fi->fh, backing.open_flags, backing.backing_id));
+  } else {
+    r.Create(e, *fi);
+  }
   if (r.taken()) return;
   publish.unlock();
   Drop({e.ino, opened->entry.attr, fi->fh});
@@ -143,8 +176,14 @@ ErrnoOr<FileSystem::NewFile> NodeFs::TmpFile(const RequestIds& ids, fuse_ino_t d
   if (!opened.ok()) return opened.error();
   Made(ids, dir_ino, dir->node);
   FuseInode* inode = inodes_.Remember(dir->node, opened->entry.fh);
-  return NewFile{inode->number, opened->entry.attr,
-                 NewHandle(dir->node, inode, opened->open)};
+  NewFile file{inode->number, opened->entry.attr, NewHandle(dir->node, inode, opened->open), FOPEN_DIRECT_IO};
+  const Passthrough::Terms backing = Join(file.handle, *opened);
+  if (!backing.refused.ok()) {
+    inodes_.Forget(inode->number, 1);
+    return backing.refused;
+  }
+  if (backing.backing_id != 0) file.open_flags = backing.open_flags, file.backing_id = backing.backing_id;
+  return file;
 }
 
 void NodeFs::Read(FuseRequest& r, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
@@ -192,6 +231,7 @@ void NodeFs::Flush(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
 
 void NodeFs::Release(FuseRequest& r, fuse_ino_t, fuse_file_info* fi) {
   std::unique_ptr<FileHandle> h(FileHandle::Of(fi));
+  if (h->joined) own_->Leave(h->inode);
   for (const uint64_t owner : h->inode->TakeLockersOf(h->open)) UnlockAll(*h, owner);
   h->inode->RemoveOpen(h->open);
   h->node->Close(h->open->opener(), h->open, fi->flock_release ? fi->lock_owner : 0);

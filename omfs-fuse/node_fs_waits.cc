@@ -28,6 +28,7 @@ omfs_attr UnknownRoot() {
 void NodeFs::DropOpen(uint64_t handle) {
   const WithdrawalScope even_so(nullptr);
   const std::unique_ptr<FileHandle> h(reinterpret_cast<FileHandle*>(handle));
+  if (h->joined) own_->Leave(h->inode);
   if (h->inode != nullptr) h->inode->RemoveOpen(h->open);
   h->node->Close(h->open->opener(), h->open, 0);
 }

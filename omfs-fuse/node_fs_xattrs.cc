@@ -99,6 +99,7 @@ void NodeFs::RemoveXattr(FuseRequest& r, fuse_ino_t ino, const char* name) {
   CapTerms terms = Terms(OMFS_CAP_A);
   const Errno e = object->node->RemoveXattr(r.caller(), object->fh, name, &terms);
   Changed(*object, OMFS_CAP_A, terms);
+  if (e.value == EPERM && OwnFiles::BelongsToWrite(r.ids(), object->inode, name)) return r.Done(Errno());
   r.Done(e);
 }
 

@@ -2,6 +2,7 @@
 
 #include "omfs-fuse/mount_point.h"
 #include "omfs-fuse/node_fs.h"
+#include "omfs-fuse/own_files.h"
 #include "omfs/base/log.h"
 #include "omfs/base/status.h"
 
@@ -50,7 +51,8 @@ absl::Status NodeMounts::MountOne(NodeId node) {
     client = mounts_[node].client;
   }
   auto ended = std::make_shared<std::atomic<bool>>(false);
-  auto fs = std::make_shared<NodeFs>(client, config_.cache);
+  auto own = node == config_.node ? std::make_unique<OwnFiles>(config_, path) : nullptr;
+  auto fs = std::make_shared<NodeFs>(client, config_.cache, std::move(own));
   const std::weak_ptr<NodeClient> weak = client;
   const auto on_end = [path, node, ended, weak] {
     *ended = true;

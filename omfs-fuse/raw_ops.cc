@@ -16,7 +16,16 @@ constexpr uint32_t kOpTmpFile = 51;
 constexpr uint32_t kOpStatx = 52;
 constexpr uint64_t kHandleKillPriv = 1ull << 19;
 constexpr uint64_t kInitExt = 1ull << 30;
+constexpr uint64_t kKillPrivV2 = 1ull << 28;
 constexpr uint64_t kDirectIoAllowMmap = 1ull << 36;
+constexpr uint64_t kPassthrough = 1ull << 37;
+
+struct OpenOut {  // struct fuse_open_out of 7.40
+  uint64_t fh;
+  uint32_t open_flags;
+  int32_t backing_id;
+};
+static_assert(sizeof(OpenOut) == sizeof(fuse_open_out));
 
 struct StatxTime {
   int64_t sec;
@@ -73,8 +82,7 @@ std::vector<std::byte> Reply(uint64_t unique, int error, std::span<const std::by
   return message;
 }
 
-fuse_attr AttrFrom(const omfs_attr& wire) {
-  const struct stat st = StatFrom(wire);
+fuse_attr AttrFrom(const struct stat& st) {
   fuse_attr a{};
   a.ino = st.st_ino;
   a.size = st.st_size;
@@ -106,15 +114,10 @@ void TmpFile(FileSystem* fs, const fuse_in_header& h, std::span<const std::byte>
   ErrnoOr<FileSystem::NewFile> file =
       fs->TmpFile(IdsOf(h, in.umask), h.nodeid, static_cast<int>(in.flags), in.mode);
   if (!file.ok()) return (void)send(Reply(h.unique, file.error().value));
-  struct {
-    fuse_entry_out entry;
-    fuse_open_out open;
-  } out{};
-  out.entry.nodeid = file->ino;
-  out.entry.attr = AttrFrom(file->attr);
-  out.open.fh = file->handle;
-  out.open.open_flags = FOPEN_DIRECT_IO;
-  if (!send(Reply(h.unique, 0, std::as_bytes(std::span(&out, 1))))) fs->Drop(*file);
+  fuse_entry_param entry{};
+  entry.ino = file->ino;
+  entry.attr = StatFrom(file->attr);
+  if (!send(Reply(h.unique, 0, CreateBody(entry, file->handle, file->open_flags, file->backing_id)))) fs->Drop(*file);
 }
 
 std::vector<std::byte> StatxReply(uint64_t unique, const omfs_attr& attr) {
@@ -201,6 +204,31 @@ std::vector<std::byte> AnswerWithoutOwner(std::span<const std::byte> request, co
   }
 }
 
+std::vector<std::byte> OpenBody(uint64_t handle, uint32_t open_flags, int32_t backing_id) {
+  const OpenOut out{handle, open_flags, backing_id};
+  const auto bytes = std::as_bytes(std::span(&out, 1));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::byte> CreateBody(const fuse_entry_param& entry, uint64_t handle, uint32_t open_flags, int32_t backing_id) {
+  struct {
+    fuse_entry_out entry;
+    OpenOut open;
+  } out{};
+  const auto split = [](double seconds, uint64_t* whole, uint32_t* nanoseconds) {
+    *whole = static_cast<uint64_t>(seconds);
+    *nanoseconds = static_cast<uint32_t>((seconds - static_cast<double>(*whole)) * 1e9);
+  };
+  out.entry.nodeid = entry.ino;
+  out.entry.generation = entry.generation;
+  split(entry.entry_timeout, &out.entry.entry_valid, &out.entry.entry_valid_nsec);
+  split(entry.attr_timeout, &out.entry.attr_valid, &out.entry.attr_valid_nsec);
+  out.entry.attr = AttrFrom(entry.attr);
+  out.open = {handle, open_flags, backing_id};
+  const auto bytes = std::as_bytes(std::span(&out, 1));
+  return {bytes.begin(), bytes.end()};
+}
+
 bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* minor) {
   fuse_in_header h;
   if (!Take(request, &h) || h.opcode != FUSE_INIT) return false;
@@ -212,7 +240,7 @@ bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* min
   return true;
 }
 
-void PatchInitReply(uint64_t offered, std::span<std::byte> reply) {
+void PatchInitReply(uint64_t offered, uint32_t stack_depth, std::span<std::byte> reply) {
   if (reply.size() < sizeof(fuse_out_header) + sizeof(fuse_init_out)) return;
   fuse_init_out out;
   memcpy(&out, reply.data() + sizeof(fuse_out_header), sizeof out);
@@ -222,6 +250,16 @@ void PatchInitReply(uint64_t offered, std::span<std::byte> reply) {
   if ((offered & kInitExt) != 0 && (offered & kDirectIoAllowMmap) != 0) {
     out.flags |= kInitExt;
     out.flags2 |= static_cast<uint32_t>(kDirectIoAllowMmap >> 32);
+  }
+  if (stack_depth != 0 && (offered & kInitExt) != 0 && (offered & kPassthrough) != 0) {
+    out.flags |= kInitExt;
+    out.flags2 |= static_cast<uint32_t>(kPassthrough >> 32);
+    // max_stack_depth, which follows flags2; Linux 6.1's header does not name it.
+    memcpy(reinterpret_cast<std::byte*>(&out) + offsetof(fuse_init_out, flags2) + sizeof out.flags2, &stack_depth,
+           sizeof stack_depth);
+    // The kernel remembers then that a file has nothing that a write takes away (SB_NOSEC). Otherwise it would ask for the
+    // file's capabilities before each write.
+    if ((offered & kKillPrivV2) != 0) out.flags |= static_cast<uint32_t>(kKillPrivV2);
   }
   memcpy(reply.data() + sizeof(fuse_out_header), &out, sizeof out);
 }

@@ -29,8 +29,12 @@ bool HasAnswerWithoutOwner(uint32_t opcode);
 bool IsInit(std::span<const std::byte> request, uint64_t* offered, uint32_t* minor);
 
 // Adds to libfuse's reply to FUSE_INIT the features in which libfuse 3.14 has no say: shared
-// mappings of files with direct I/O (FUSE_DIRECT_IO_ALLOW_MMAP, 7.39). reply: the complete message,
-// changed in place.
-void PatchInitReply(uint64_t offered, std::span<std::byte> reply);
+// mappings of files with direct I/O (FUSE_DIRECT_IO_ALLOW_MMAP, 7.39), and, if stack_depth is not 0, passthrough (7.40) to
+// file systems stacked less than that. reply: the complete message, changed in place.
+void PatchInitReply(uint64_t offered, uint32_t stack_depth, std::span<std::byte> reply);
+
+// The bodies of the answers to OPEN and CREATE that name a backing file (passthrough.h). open_flags: FOPEN_*.
+std::vector<std::byte> OpenBody(uint64_t handle, uint32_t open_flags, int32_t backing_id);
+std::vector<std::byte> CreateBody(const fuse_entry_param& entry, uint64_t handle, uint32_t open_flags, int32_t backing_id);
 
 }  // namespace omfs

@@ -26,6 +26,9 @@ void FuseRequest::Create(const fuse_entry_param& e, const fuse_file_info& fi) {
   taken_ = fuse_reply_create(Take(), &e, &fi) == 0;
 }
 void FuseRequest::Open(const fuse_file_info& fi) { taken_ = fuse_reply_open(Take(), &fi) == 0; }
+void FuseRequest::Opened(std::span<const std::byte> body) {
+  taken_ = fuse_reply_buf(Take(), reinterpret_cast<const char*>(body.data()), body.size()) == 0;
+}
 void FuseRequest::Attr(const struct stat& st, double valid_seconds) {
   taken_ = fuse_reply_attr(Take(), &st, valid_seconds) == 0;
 }

@@ -1,6 +1,8 @@
 // FuseRequest: one request of the kernel, answered exactly once.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 
 #include "omfs-fuse/caller.h"
@@ -27,6 +29,8 @@ class FuseRequest {
   void Entry(const fuse_entry_param& e);
   void Create(const fuse_entry_param& e, const fuse_file_info& fi);
   void Open(const fuse_file_info& fi);
+  // The answer to OPEN or CREATE as it goes to the kernel (raw_ops.h).
+  void Opened(std::span<const std::byte> body);
   void Attr(const struct stat& st, double valid_seconds);
   void ReadLink(const std::string& target);
   void Written(size_t bytes);

@@ -26,8 +26,9 @@ namespace {
 constexpr int kMostWaiting = 4;
 constexpr std::chrono::seconds kEndOfConnection{2};
 
-// Set while this thread handles FUSE_INIT: what the kernel offers.
+// Set while this thread handles FUSE_INIT: what the kernel offers, and FileSystem::StackDepth.
 thread_local uint64_t offered_by_kernel = 0;
+thread_local uint32_t stack_depth = 0;
 
 ssize_t ReadDevice(int fd, void* buf, size_t size, void*) { return read(fd, buf, size); }
 
@@ -42,7 +43,7 @@ ssize_t WriteDevice(int fd, iovec* iov, int count, void*) {
       const auto* p = static_cast<const std::byte*>(iov[i].iov_base);
       reply.insert(reply.end(), p, p + iov[i].iov_len);
     }
-    PatchInitReply(offered, reply);
+    PatchInitReply(offered, stack_depth, reply);
     return write(fd, reply.data(), reply.size());
   }
   return writev(fd, iov, count);
@@ -150,6 +151,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
     uint32_t minor = 0;
     if (IsInit(request, &offered, &minor)) {
       offered_by_kernel = offered;
+      stack_depth = fs_->StackDepth();
       kernel_cache_->set_protocol_minor(minor);
     }
     if (waiting_requests_->Interrupt(request)) return;
@@ -159,6 +161,7 @@ class FuseSession::Core : public std::enable_shared_from_this<Core> {
       return WaitingRequests::BeginAnswer() && write(fd_, reply.data(), reply.size()) >= 0;
     };
     if (!AnswerRaw(fs_.get(), request, send)) fuse_session_process_buf(session_, &buffer);
+    if (offered != 0) fs_->Connected(fd_, offered);
   }
 
   const std::shared_ptr<FileSystem> fs_;

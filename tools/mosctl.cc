@@ -104,20 +104,40 @@ absl::Status Nodes(const Arguments& args) {
   return absl::OkStatus();
 }
 
+json OwnMountsJson(const local::StatusReply& status) {
+  json out = json::array();
+  for (const local::OwnMount& m : status.own_mounts()) {
+    out.push_back({{"path", m.path()}, {"active", m.passthrough() ? "passthrough" : "fuse"}, {"detail", m.detail()}});
+  }
+  return out;
+}
+
+void PrintOwnMounts(const local::StatusReply& status) {
+  if (status.own_mounts().empty()) printf("own files       not mounted\n");
+  for (const local::OwnMount& m : status.own_mounts()) {
+    printf("own files       %s: %s%s%s\n", Printable(m.path()).c_str(),
+           m.passthrough() ? "FUSE passthrough" : "FUSE without passthrough", m.detail().empty() ? "" : ": ",
+           Printable(m.detail()).c_str());
+  }
+}
+
 absl::Status Status(const Arguments& args) {
   OMFS_ASSIGN_OR_RETURN(const local::StatusReply status, AskStatus(args));
   if (args.json) {
     printf("%s\n", Dump({{"node", status.node()}, {"export", status.export_path()},
                          {"native_changes", status.native_changes()},
+                         {"own_files", OwnMountsJson(status)},
                          {"sessions", status.sessions()}, {"opens", status.opens()},
                          {"nameless", status.nameless()}, {"fd_keeper", status.fd_keeper()},
                          {"nodes", NodesJson(status)}}).c_str());
     return absl::OkStatus();
   }
-  printf("node            %u\nexport          %s\nnative changes  %s\nsessions        %llu\nopens           %llu\nnameless files  %llu (%s)\n\n",
-         status.node(), status.export_path().c_str(), status.native_changes().c_str(),
-         static_cast<unsigned long long>(status.sessions()),
-         static_cast<unsigned long long>(status.opens()), static_cast<unsigned long long>(status.nameless()),
+  printf("node            %u\nexport          %s\nnative changes  %s\n", status.node(), status.export_path().c_str(),
+         status.native_changes().c_str());
+  PrintOwnMounts(status);
+  printf("sessions        %llu\nopens           %llu\nnameless files  %llu (%s)\n\n",
+         static_cast<unsigned long long>(status.sessions()), static_cast<unsigned long long>(status.opens()),
+         static_cast<unsigned long long>(status.nameless()),
          status.fd_keeper() ? "kept by omfs-fdkeeper" : "lost with omfsd: no fd-keeper runs");
   PrintNodes(status);
   return absl::OkStatus();

@@ -157,6 +157,16 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          c.hard = v == "yes";
          return v == "yes" || v == "no";
        }},
+      {"passthrough",
+       [&c](const std::string& v) {
+         c.passthrough = v == "yes";
+         return v == "yes" || v == "no";
+       }},
+      {"local",
+       [&c](const std::string& v) {
+         c.local_bind = v == "bind";
+         return v == "fuse" || v == "bind";
+       }},
       {"mount", path(&c.mount_point)},
       {"nodes", path(&c.node_map)},
       {"pki", path(&c.pki_dir)},

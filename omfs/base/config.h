@@ -45,6 +45,8 @@ struct Config {
   int64_t clock_offset_ms = 0;                // clock_offset_ms = 0: its time stamps are by a clock so far ahead; for tests
   bool cache = false;                         // cache = yes|no: /mfs caches what the owners grant caps for
   bool hard = false;                          // hard = yes|no: calls on /mfs wait for a node as long as it takes
+  bool passthrough = false;                   // passthrough = yes|no: the kernel reads and writes this node's own files itself
+  bool local_bind = false;                    // local = fuse|bind: how /mfs/<this node> is to be mounted
   std::vector<NodeEntry> nodes;               // read from node_map
 
   // The entry of a node, or nullptr.

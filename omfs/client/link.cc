@@ -75,6 +75,11 @@ SessionKey Link::session_key() const {
   return key;
 }
 
+uint64_t Link::session() const {
+  std::lock_guard lock(mu_);
+  return session_;
+}
+
 void Link::SetGenerationListener(std::function<void()> listener) {
   std::lock_guard lock(listener_mu_);
   generation_listener_ = std::move(listener);

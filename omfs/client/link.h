@@ -101,6 +101,8 @@ class Link {
   // Whether the owner grants caps to this session.
   bool grants_caps() const { return grants_caps_.load(std::memory_order_relaxed); }
   SessionKey session_key() const;
+  // The session's number at the owner; 0: there is none now.
+  uint64_t session() const;
   // Called from the link's thread when the caps and opens of an earlier generation are void, before calls of the new one are
   // sent. Must not wait for calls. Null: nobody any more, when this returns.
   void SetGenerationListener(std::function<void()> listener);

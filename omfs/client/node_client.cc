@@ -83,6 +83,12 @@ Errno NodeClient::EnsureOpen(const RemoteOpenRef& open) {
   return id.ok() ? Errno() : id.error();
 }
 
+ErrnoOr<NodeClient::OpenKey> NodeClient::KeyOf(const RemoteOpenRef& open) {
+  const ErrnoOr<uint64_t> id = IdOf(open.get(), link_.generation());
+  if (!id.ok()) return id.error();
+  return OpenKey{link_.session(), *id};
+}
+
 void NodeClient::Release(std::span<const GivenBack> objects) {
   const uint64_t generation = link_.generation();
   std::vector<omfs_release> list;

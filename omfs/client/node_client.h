@@ -94,6 +94,12 @@ class NodeClient {
   // An open that the owner is told of when it is first used (or EnsureOpen): for objects of which caps are held.
   RemoteOpenRef OpenLater(const Caller& caller, const Fh& fh, int flags);
   Errno EnsureOpen(const RemoteOpenRef& open);
+  // By what numbers the owner knows it now (LocalOwner).
+  struct OpenKey {
+    uint64_t session = 0;
+    uint64_t open = 0;
+  };
+  ErrnoOr<OpenKey> KeyOf(const RemoteOpenRef& open);
   ErrnoOr<Opened> Create(const Caller& caller, const Fh& dir, std::string_view name, int flags,
                          mode_t mode, CapTerms* terms = nullptr);
   // lock_owner: whose flock lock goes with the open, 0 = nobody's. Does not wait for the owner if

@@ -1,5 +1,8 @@
 #include "omfs/server/data_server.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -81,6 +84,17 @@ class DataServer::Impl {
   }
 
   ErrnoOr<omfs_fh> Identify(int fd) const { return tree_->HandleOf(fd); }
+
+  ErrnoOr<ScopedFd> Descriptor(SessionId id, OpenId open_id, const omfs_fh& object) const {
+    const std::shared_ptr<Session> session = sessions_.Find(id);
+    if (session == nullptr || session->client().node != config_.node) return Errno(ESTALE);
+    const OpenRef open = session->opens().Find(open_id);
+    if (open == nullptr || !HandleEqual()(open->inode->handle(), object)) return Errno(ESTALE);
+    if (!S_ISREG(open->inode->type())) return Errno(EINVAL);
+    ScopedFd fd(fcntl(open->inode->fd(), F_DUPFD_CLOEXEC, 0));
+    if (!fd) return Errno::Last();
+    return fd;
+  }
 
   void Stop() {
     std::call_once(stop_once_, [this] {
@@ -227,6 +241,9 @@ std::string DataServer::NativeChanges() const { return impl_->NativeChanges(); }
 ServerStats DataServer::stats() const { return impl_->stats(); }
 ErrnoOr<omfs_fh> DataServer::Identify(int fd) const { return impl_->Identify(fd); }
 
+ErrnoOr<ScopedFd> DataServer::Descriptor(SessionId session, OpenId open, const omfs_fh& object) const {
+  return impl_->Descriptor(session, open, object);
+}
 uint16_t DataServer::port() const { return impl_->port(); }
 void DataServer::Stop() { impl_->Stop(); }
 

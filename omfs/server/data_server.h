@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "omfs/base/config.h"
 #include "omfs/base/errno_or.h"
+#include "omfs/base/ids.h"
+#include "omfs/base/scoped_fd.h"
 #include "omfs/net/tls.h"
 #include "omfs/store/store.h"
 #include "proto/omfs_wire.h"
@@ -41,6 +43,8 @@ class DataServer {
   // The handle with which clients reach an open object of the export (any kind of descriptor).
   // EXDEV: it lies elsewhere.
   ErrnoOr<omfs_fh> Identify(int fd) const;
+  // An O_PATH descriptor of the regular file that an open of a client on this node is of (LocalFiles::Find).
+  ErrnoOr<ScopedFd> Descriptor(SessionId session, OpenId open, const omfs_fh& object) const;
   uint16_t port() const;
 
   // Takes no more requests, answers those under way, closes all connections, sessions and opens.
