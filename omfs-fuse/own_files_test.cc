@@ -36,6 +36,7 @@ class OwnFilesTest : public ::testing::Test {
     ListenForFuse();
     Config config = node_.config();
     config.run_dir = run_.path();
+    config.passthrough = true;
     config.nodes = {{NodeId(1), "alpha", "127.0.0.1", node_.port(), 1}};
     auto mfs = Mfs::Mount(config, node_.tls(), top_.path(), 0, [] {});
     ASSERT_TRUE(mfs.ok()) << mfs.status();

@@ -13,14 +13,14 @@ TEST(Config, ReadsKeysAndKeepsDefaults) {
   EXPECT_EQ(c->data_port, kDefaultDataPort);
 }
 
-TEST(Config, PassthroughIsTheDefaultForOwnFiles) {
+TEST(Config, PassthroughForOwnFilesIsAChoice) {
   auto c = ParseConfig("node = 2\n", "f");
   ASSERT_TRUE(c.ok());
-  EXPECT_TRUE(c->passthrough);
-  EXPECT_FALSE(c->local_bind);
-  c = ParseConfig("node = 2\npassthrough = no\nlocal = bind\n", "f");
-  ASSERT_TRUE(c.ok());
   EXPECT_FALSE(c->passthrough);
+  EXPECT_FALSE(c->local_bind);
+  c = ParseConfig("node = 2\npassthrough = yes\nlocal = bind\n", "f");
+  ASSERT_TRUE(c.ok());
+  EXPECT_TRUE(c->passthrough);
   EXPECT_TRUE(c->local_bind);
   EXPECT_EQ(std::string(ParseConfig("node = 2\nlocal = nfs", "f").status().message()), "f:2: \"nfs\" is no value for local");
 }
