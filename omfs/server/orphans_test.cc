@@ -57,6 +57,18 @@ class OrphansTest : public ServerTest {
     return client;
   }
 
+  // How many objects without a name this test's keeper has descriptors of.
+  size_t KeeperHolds() const {
+    size_t count = 0;
+    std::error_code gone;
+    for (const pid_t pid : Keepers()) {
+      for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
+        count += std::filesystem::read_symlink(fd.path(), gone).string().ends_with(" (deleted)");
+      }
+    }
+    return count;
+  }
+
   uint64_t Nameless() const { return server_->stats().nameless; }
 
   static omfs_open_rep Made(const RawReply& reply) {
@@ -221,6 +233,8 @@ TEST_F(OrphansTest, WaitsForAllClientsItKnowsAndThenLetsGo) {
   EXPECT_EQ(Nameless(), 1U);
   EXPECT_EQ(two->Close(Le64(of_two.open_id)).status(), 0U);
   EXPECT_EQ(Nameless(), 0U);
+  // The keeper is told, and not waited for.
+  EXPECT_TRUE(Until([&] { return KeeperHolds() == 0; }));
   EXPECT_EQ(two->Open(made.fh, O_RDONLY).status(), static_cast<uint32_t>(ESTALE));
 }
 
@@ -235,6 +249,8 @@ TEST_F(OrphansTest, WhatNobodyOpensAgainIsLetGo) {
   EXPECT_EQ(Nameless(), 1U);
   EXPECT_EQ(SayReclaimed(*c, c->epoch), 0U);
   EXPECT_EQ(Nameless(), 0U);
+  // The keeper is told, and not waited for.
+  EXPECT_TRUE(Until([&] { return KeeperHolds() == 0; }));
   EXPECT_EQ(c->Open(made.fh, O_RDONLY).status(), static_cast<uint32_t>(ESTALE));
 }
 
