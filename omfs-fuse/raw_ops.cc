@@ -184,7 +184,7 @@ std::vector<std::byte> AnswerWithoutOwner(std::span<const std::byte> request, co
   switch (h.opcode) {
     case FUSE_GETATTR: {
       fuse_attr_out out{};
-      out.attr = AttrFrom(attr);
+      out.attr = AttrFrom(StatFrom(attr));
       return Reply(h.unique, 0, std::as_bytes(std::span(&out, 1)));
     }
     case kOpStatx:

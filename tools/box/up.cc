@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "cluster/files.h"
 #include "omfs/base/status.h"
