@@ -125,6 +125,12 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
       return !v.empty();
     };
   };
+  const auto yes_no = [](bool* out) {
+    return [out](const std::string& v) {
+      *out = v == "yes";
+      return v == "yes" || v == "no";
+    };
+  };
   const auto port = [](uint16_t* out) {
     return [out](const std::string& v) { return ParseNumber<uint16_t>(v, 1, 65535, out); };
   };
@@ -134,16 +140,8 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
       {"data_port", port(&c.data_port)},
       {"control_port", port(&c.control_port)},
       {"export", path(&c.export_path)},
-      {"root_squash",
-       [&c](const std::string& v) {
-         c.root_squash = v == "yes";
-         return v == "yes" || v == "no";
-       }},
-      {"cache",
-       [&c](const std::string& v) {
-         c.cache = v == "yes";
-         return v == "yes" || v == "no";
-       }},
+      {"root_squash", yes_no(&c.root_squash)},
+      {"cache", yes_no(&c.cache)},
       {"clock_offset_ms",
        [&c](const std::string& v) {
          uint64_t ms = 0;
@@ -152,16 +150,8 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
          c.clock_offset_ms = behind ? -static_cast<int64_t>(ms) : static_cast<int64_t>(ms);
          return true;
        }},
-      {"hard",
-       [&c](const std::string& v) {
-         c.hard = v == "yes";
-         return v == "yes" || v == "no";
-       }},
-      {"passthrough",
-       [&c](const std::string& v) {
-         c.passthrough = v == "yes";
-         return v == "yes" || v == "no";
-       }},
+      {"hard", yes_no(&c.hard)},
+      {"passthrough", yes_no(&c.passthrough)},
       {"local",
        [&c](const std::string& v) {
          c.local_bind = v == "bind";
